@@ -1,0 +1,194 @@
+"""The vocabulary of CONTRACT.md as frozen types; one name per thing everywhere.
+
+Spans are half-open and count Unicode code points of the *original* text of a turn.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Protocol
+
+import msgspec
+
+if TYPE_CHECKING:
+    from screening.normalise.clean import CleanTurn
+
+Role = Literal["agent", "customer", "bot", "system"]
+Channel = Literal["online", "phone", "email", "social"]
+Status = Literal["active", "shadow", "excused"]
+Level = Literal["A", "B", "C"]
+SourceKind = Literal["rule", "model", "conduct", "privacy"]
+
+SIGNALS: tuple[str, ...] = (
+    "rudeness.abuse",
+    "rudeness.threat",
+    "rudeness.mockery",
+    "rudeness.impatience",
+    "rudeness.interruption",
+    "diversion.platform",
+    "diversion.private_contact",
+    "false_claim.superlative",
+    "false_claim.efficacy",
+    "false_claim.guarantee",
+    "forced_end.hangup",
+    "forced_end.transfer",
+    "disparagement",
+    "fraud.review_manipulation",
+    "fraud.rule_evasion",
+    "leak.customer_data",
+    "leak.internal",
+    "harassment",
+    "sensitive_complaint",
+    "shirking",
+    "complaint.ignored",
+    "promise.vague",
+    "promise.unkept",
+    "response.slow_first",
+    "response.slow",
+    "response.unattended_emotion",
+    "process.no_greeting",
+    "process.no_closing",
+    "process.hold_unannounced",
+    "process.three_guarantees",
+    "loss.over_limit",
+    "answer.wrong",
+    "entry.error",
+)
+
+TEXT_SIGNALS: tuple[str, ...] = (*SIGNALS[:22], "process.three_guarantees")
+"""Signals that the words of a turn (with what stands before it) can show; rules and classifiers answer for these."""
+
+
+class Turn(msgspec.Struct, frozen=True):
+    """One message or utterance. `at`/`ends_at`: when it began / the speaker stopped (phone)."""
+
+    role: Role
+    text: str
+    at: datetime | None = None
+    kind: Literal["text", "image", "voice", "card"] = "text"
+    ends_at: datetime | None = None
+
+
+class Conversation(msgspec.Struct, frozen=True):
+    """A whole conversation as CONTRACT.md fixes it; unknown extra fields live in `attributes`."""
+
+    id: str
+    turns: tuple[Turn, ...]
+    channel: Channel = "online"
+    vendor_id: str | None = None
+    agent_id: str | None = None
+    customer_id: str | None = None
+    started_at: datetime | None = None
+    ended_at: datetime | None = None
+    ended_by: Literal["agent", "customer", "system"] | None = None
+    attributes: dict[str, Any] = {}
+
+
+class Span(NamedTuple):
+    """Half-open range of code points."""
+
+    start: int
+    end: int
+
+
+class Source(msgspec.Struct, frozen=True, omit_defaults=True):
+    """Who found a flag. `prior`: the score still rests on the development set, not on judged flags."""
+
+    kind: SourceKind
+    id: str
+    version: int
+    prior: bool = False
+
+
+class Flag(msgspec.Struct, frozen=True):
+    """One finding with the exact words; `turn`, `start`, `end` are null for a finding on the whole conversation."""
+
+    signal: str
+    turn: int | None
+    start: int | None
+    end: int | None
+    quote: str
+    score: float
+    status: Status
+    source: Source
+    why: str
+    suggestion: str | None = None
+    excused_by: str | None = None
+
+
+class Candidate(msgspec.Struct, frozen=True):
+    """An incident candidate: one clause of one standard, resting on `flags` (indices into the screening's flags)."""
+
+    standard: str
+    clause: str
+    level: Level
+    title: str
+    score: float
+    flags: tuple[int, ...]
+    severe: bool
+    points: int | None
+
+
+class Failure(msgspec.Struct, frozen=True):
+    """A part that did not do its work; the screening is then incomplete."""
+
+    detector: str
+    error: str
+    turn: int | None = None
+
+
+class Versions(msgspec.Struct, frozen=True):
+    """Everything that decides the bytes of a screening besides the conversation."""
+
+    code: str
+    normaliser: str
+    lexicon: str
+    models: dict[str, str]
+    standards: dict[str, str]
+    settings: str
+    engine: str
+
+
+class Screening(msgspec.Struct, frozen=True):
+    """The result for one conversation; see CONTRACT.md."""
+
+    conversation_id: str
+    complete: bool
+    not_checked: tuple[str, ...]
+    flags: tuple[Flag, ...]
+    candidates: tuple[Candidate, ...]
+    level: Level | None
+    versions: Versions
+    failures: tuple[Failure, ...]
+
+
+class Finding(NamedTuple):
+    """What a detector hands to the pipeline: a flag before its score is known.
+
+    `turn` None means the whole conversation; `span` None the whole turn.
+    """
+
+    signal: str
+    turn: int | None
+    span: Span | None
+    kind: SourceKind
+    id: str
+    version: int
+    why: str
+    status: Status = "active"
+    suggestion: str | None = None
+    excused_by: str | None = None
+    score: float | None = None
+    interval: tuple[float, float] | None = None
+
+
+class Detector(Protocol):
+    """A classifier or other finder that the wiring hands to the screener."""
+
+    name: str
+    version: str
+
+    def detect(self, conversation: Conversation, turns: Sequence[CleanTurn]) -> list[Finding]:
+        """Findings for one conversation; deterministic, never mutates its input."""
+        ...
