@@ -20,46 +20,6 @@ Status = Literal["active", "shadow", "excused"]
 Level = Literal["A", "B", "C"]
 SourceKind = Literal["rule", "model", "conduct", "privacy"]
 
-SIGNALS: tuple[str, ...] = (
-    "rudeness.abuse",
-    "rudeness.threat",
-    "rudeness.mockery",
-    "rudeness.impatience",
-    "rudeness.interruption",
-    "diversion.platform",
-    "diversion.private_contact",
-    "false_claim.superlative",
-    "false_claim.efficacy",
-    "false_claim.guarantee",
-    "forced_end.hangup",
-    "forced_end.transfer",
-    "disparagement",
-    "fraud.review_manipulation",
-    "fraud.rule_evasion",
-    "leak.customer_data",
-    "leak.internal",
-    "harassment",
-    "sensitive_complaint",
-    "shirking",
-    "complaint.ignored",
-    "promise.vague",
-    "promise.unkept",
-    "response.slow_first",
-    "response.slow",
-    "response.unattended_emotion",
-    "process.no_greeting",
-    "process.no_closing",
-    "process.hold_unannounced",
-    "process.three_guarantees",
-    "loss.over_limit",
-    "answer.wrong",
-    "entry.error",
-)
-
-TEXT_SIGNALS: tuple[str, ...] = (*SIGNALS[:22], "process.three_guarantees")
-"""Signals that the words of a turn (with what stands before it) can show; rules and classifiers answer for these."""
-
-
 class Turn(msgspec.Struct, frozen=True):
     """One message or utterance. `at`/`ends_at`: when it began / the speaker stopped (phone)."""
 

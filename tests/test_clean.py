@@ -56,7 +56,7 @@ def test_control_characters_and_nul_become_spaces():
 
 def test_line_feeds_inside_a_turn_do_not_shift_its_neighbours():
     batch = CleanBatch(["第一行\n第二行", "", "㈱\n公司", "尾"])
-    assert [t.clean for t in batch.turns()] == ["第一行\n第二行", "", "(株)\n公司", "尾"]
+    assert [t.clean for t in batch.turns()] == ["第一行 第二行", "", "(株) 公司", "尾"]
 
 
 def test_a_lone_surrogate_is_refused_with_its_place():

@@ -19,6 +19,7 @@ LOST = "\ufffd"
 _BRACKETED = re.compile(r"[(（\[［【]([a-zāáǎàēéěèīíǐìōóǒòūúǔùüǖǘǚǜńňǹḿêề]{1,7})[)）\]］】]")
 _LOST_RUN = re.compile("[?？]{2,}|[\ue000-\uf8ff]")
 _TONED = re.compile("[āáǎàēéěèīíǐìōóǒòūúǔùǖǘǚǜńňǹḿ]")
+_SEPARATOR = ord("\n")
 _SURROGATE = re.compile("[\ud800-\udfff]")
 
 
@@ -109,7 +110,8 @@ def clean_slowly(text: str) -> tuple[str, list[int]]:
 class CleanBatch:
     """The clean views of many turns side by side, cut apart only where somebody asks.
 
-    `joined` holds all clean texts, each followed by a line feed; turn `i` is `joined[starts[i]:starts[i + 1] - 1]`.
+    `joined` holds all clean texts, each followed by a line feed (inside a clean text there is none: control characters
+    become spaces); turn `i` is `joined[starts[i]:starts[i + 1] - 1]`.
     """
 
     __slots__ = ("bits", "joined", "origins", "raw_starts", "starts", "texts")
@@ -123,7 +125,9 @@ class CleanBatch:
             raise InputError(_surrogate_message(texts)) from None
         self.raw_starts = [0, *accumulate([len(text) + 1 for text in texts])]
         self.bits = tables.CLASS[array]
-        self.joined: str = tables.FORM[array].tobytes().decode("utf-32-le")
+        formed = tables.FORM[array]
+        formed[np.asarray(self.raw_starts[1:]) - 1] = _SEPARATOR
+        self.joined: str = formed.tobytes().decode("utf-32-le")
         self.starts = self.raw_starts
         self.origins: dict[int, list[int]] = {}
         slow = np.flatnonzero(self.bits & tables.SLOW)

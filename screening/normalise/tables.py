@@ -16,12 +16,12 @@ import numpy.typing as npt
 POINTS = 0x110000
 
 SLOW = 1  # the turn needs the character-by-character path: expansion, dropped character, script phrase, reading
-FOLDABLE = 2  # may hide a word in the folded view
 HAN = 4
 DIGIT = 8
 LATIN = 16
 DROPPED = 32  # invisible: zero width, bidirectional control, variation selector, overlay mark
 TONE = 64  # letter with a tone mark: a pinyin gloss may stand here
+NUMERAL = 128  # digit or Chinese numeral
 
 _DROPPED_RANGES = (
     (0x00AD, 0x00AD),
@@ -36,8 +36,10 @@ _DROPPED_RANGES = (
     (0xFEFF, 0xFEFF),
     (0xE0000, 0xE01EF),
 )
-_CONTROL_RANGES = ((0x00, 0x08), (0x0B, 0x0C), (0x0E, 0x1F), (0x7F, 0x9F))
+_CONTROL_RANGES = ((0x00, 0x1F), (0x7F, 0x9F))
 _HAN_RANGES = ((0x3400, 0x4DBF), (0x4E00, 0x9FFF), (0xF900, 0xFAFF), (0x20000, 0x3FFFF), (0x3007, 0x3007))
+NUMERALS = dict(zip("零〇一壹幺二贰两三叁四肆五伍六陆七柒八捌九玖", "0011122233445566778899", strict=True))
+"""Chinese numerals that people spell telephone and account numbers with (after simplifying), to ASCII digits."""
 _TONE_LETTERS = "āáǎàēéěèīíǐìōóǒòūúǔùǖǘǚǜńňǹḿ"
 
 
@@ -83,7 +85,8 @@ def _build() -> tuple[npt.NDArray[np.uint32], npt.NDArray[np.uint32], npt.NDArra
     bits[points(_TONE_LETTERS)] |= SLOW | TONE
     bits[points(_phrase_marks(script))] |= SLOW
     bits[(form >= ord("a")) & (form <= ord("z"))] |= LATIN
-    bits[(form >= ord("0")) & (form <= ord("9"))] |= DIGIT
+    bits[(form >= ord("0")) & (form <= ord("9"))] |= DIGIT | NUMERAL
+    bits[points("".join(NUMERALS))] |= NUMERAL
     return script, width, form, bits
 
 

@@ -1,0 +1,212 @@
+"""Reads a lexicon folder, refuses it whole when one entry is wrong, and names every wrong entry by file and field."""
+
+import hashlib
+import re
+import tomllib
+from collections.abc import Iterable, Iterator, Mapping
+from functools import cache
+from importlib import resources
+from pathlib import Path
+from typing import Any, TypeVar
+
+import msgspec
+
+from lexicons import pattern as patterns
+from lexicons.errors import LexiconError
+from lexicons.schema import Cue, Example, FormVariant, Rule, Standard, WordSet
+from lexicons.signals import CUSTOMER_SIGNALS, SIGNALS
+
+PACKAGED = Path(str(resources.files("lexicons")))
+MARK = re.compile("«([^«»]+)»")
+CUE_KINDS = frozenset(
+    """greeting closing hold hold_return open_question objection upset agreement silence_prompt bad_line wrong_number
+    nuisance_warning transfer transfer_ask transfer_wanted refusal closing_notice transfer_notice auto_reply promise
+    unkept complaint_wish apology quotation negation talk_over""".split()
+)
+_ID = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
+_T = TypeVar("_T")
+
+
+class Lexicon(msgspec.Struct, frozen=True):
+    """Everything that is looked for. `version` is the digest of all of it but the standards, which have their own."""
+
+    rules: tuple[Rule, ...]
+    cues: tuple[Cue, ...]
+    sets: dict[str, tuple[str, ...]]
+    writings: dict[str, str]
+    standards: dict[str, Standard]
+    version: str
+
+    def cue_patterns(self, kind: str) -> list[Cue]:
+        """The cues of one kind."""
+        return [cue for cue in self.cues if cue.kind == kind]
+
+
+def example_text(example: str | Example) -> str:
+    """The example's own text, marks included."""
+    return example if isinstance(example, str) else example.text
+
+
+def _tables(folder: Path, kind: str, table: str, into: type[_T], problems: list[str]) -> Iterator[tuple[str, _T]]:
+    for path in sorted((folder / kind).glob("*.toml")):
+        where = f"{kind}/{path.name}"
+        try:
+            data = tomllib.loads(path.read_text(encoding="utf-8"))
+        except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+            problems.append(f"{where}: not TOML: {error}")
+            continue
+        for key in data.keys() - {table}:
+            problems.append(f"{where}: unknown table [{key}]; this folder holds [[{table}]] tables")
+        entries = data.get(table, [])
+        for entry in entries if isinstance(entries, list) else [entries]:
+            try:
+                yield where, msgspec.convert(entry, into)
+            except msgspec.ValidationError as error:
+                name = (entry.get("id") or entry.get("to")) if isinstance(entry, dict) else None
+                problems.append(f"{where}: {table} {name!r}: {error}")
+
+
+def _duplicates(entries: Iterable[tuple[str, str]], what: str, problems: list[str]) -> None:
+    seen: dict[str, str] = {}
+    for where, name in entries:
+        if name in seen:
+            problems.append(f"{where}: {what} {name!r} stands already in {seen[name]}; an id is never used twice")
+        seen.setdefault(name, where)
+
+
+def _check_pattern(text: str, sets: Mapping[str, tuple[str, ...]], where: str, problems: list[str]) -> None:
+    try:
+        patterns.parse(patterns.expand_sets(text, sets))
+    except patterns.PatternError as error:
+        problems.append(f"{where}: {error}")
+
+
+def _check_examples(rule: Rule, at: str, problems: list[str]) -> None:
+    if rule.status == "retired":
+        if not rule.reason:
+            problems.append(f"{at}: a retired rule needs `reason`")
+        return
+    if not rule.hit:
+        problems.append(f"{at}: `hit` is empty; show each phrase in a sentence, marked «so»")
+    if len(rule.miss) < 2:
+        problems.append(f"{at}: `miss` needs at least two innocent neighbours")
+    for example in rule.hit:
+        text = example_text(example)
+        if not MARK.search(text) or len(MARK.findall(text)) != text.count("«") or text.count("«") != text.count("»"):
+            problems.append(f"{at}: hit {text!r} must mark what is found with «»")
+    for example in rule.miss:
+        if "«" in example_text(example):
+            problems.append(f"{at}: miss {example_text(example)!r} must not be marked")
+
+
+def _check_rule(rule: Rule, where: str, lexicon: Lexicon, problems: list[str]) -> None:
+    at = f"{where}: rule {rule.id!r}"
+    if not _ID.fullmatch(rule.id):
+        problems.append(f"{at}: `id` is made of a-z, 0-9 and single hyphens")
+    if rule.signal not in SIGNALS:
+        problems.append(f"{at}: `signal` {rule.signal!r} is none of the contract's signals")
+    elif not Path(where).name.startswith(rule.signal + "-"):
+        problems.append(f"{at}: belongs into a file named {rule.signal}-<topic>.toml")
+    if (rule.speaker == "customer") != (rule.signal in CUSTOMER_SIGNALS):
+        problems.append(f"{at}: `speaker` {rule.speaker!r} does not fit the signal")
+    if bool(rule.any_of) == bool(rule.pattern):
+        problems.append(f"{at}: give either `any_of` or `pattern`")
+    if len(set(rule.any_of)) != len(rule.any_of):
+        problems.append(f"{at}: a phrase stands twice in `any_of`")
+    for phrase in rule.any_of:
+        if len(phrase) <= 2 and not (rule.whole_word or rule.unless or rule.after):
+            problems.append(f"{at}: phrase {phrase!r} is short; it needs `whole_word`, `unless` or a pattern with a slot around it")
+        if not phrase.strip() or "\n" in phrase:
+            problems.append(f"{at}: phrase {phrase!r} is empty or holds a line feed")
+    for text in filter(None, (rule.pattern, rule.after and rule.after.pattern)):
+        _check_pattern(text, lexicon.sets, f"{at}: pattern {text!r}", problems)
+    for text in rule.unless:
+        _check_pattern(text, lexicon.sets, f"{at}: unless {text!r}", problems)
+    if not rule.references:
+        problems.append(f"{at}: `references` is empty; name the clause, as in \"jd-zhitongche/A.attitude\"")
+    for reference in rule.references:
+        standard, _, clause = reference.partition("/")
+        if standard not in lexicon.standards:
+            problems.append(f"{at}: reference {reference!r}: no standard {standard!r}; there are: {', '.join(lexicon.standards)}")
+        elif clause not in {c.id for c in lexicon.standards[standard].clauses}:
+            problems.append(f"{at}: reference {reference!r}: standard {standard!r} has no clause {clause!r}")
+    _check_examples(rule, at, problems)
+
+
+def _check_cue(cue: Cue, where: str, lexicon: Lexicon, problems: list[str]) -> None:
+    at = f"{where}: cue {cue.id!r}"
+    if cue.kind not in CUE_KINDS:
+        problems.append(f"{at}: unknown kind {cue.kind!r}; there are: {', '.join(sorted(CUE_KINDS))}")
+    if bool(cue.any_of) == bool(cue.pattern):
+        problems.append(f"{at}: give either `any_of` or `pattern`")
+    for text in filter(None, (cue.pattern, *cue.unless)):
+        _check_pattern(text, lexicon.sets, f"{at}: pattern {text!r}", problems)
+    if not cue.hit or not cue.miss:
+        problems.append(f"{at}: `hit` and `miss` both need an example")
+
+
+def _check_standard(standard: Standard, where: str, problems: list[str]) -> None:
+    at = f"{where}: standard {standard.id!r}"
+    _duplicates(((at, c.id) for c in standard.clauses), "clause", problems)
+    known = {c.id for c in standard.clauses}
+    for clause in standard.clauses:
+        for signal in clause.signals:
+            if signal not in SIGNALS:
+                problems.append(f"{at}: clause {clause.id!r}: unknown signal {signal!r}")
+        if not clause.signals and not clause.human_reason:
+            problems.append(f"{at}: clause {clause.id!r}: no signal leads here, so `human_reason` must say why only a person can see it")
+    for threshold in standard.thresholds:
+        if threshold.signal not in SIGNALS:
+            problems.append(f"{at}: threshold for unknown signal {threshold.signal!r}")
+        if threshold.clause is not None and threshold.clause not in known:
+            problems.append(f"{at}: threshold for {threshold.signal!r} names unknown clause {threshold.clause!r}")
+    for level in standard.precedence:
+        if level not in ("A", "B", "C"):
+            problems.append(f"{at}: precedence holds {level!r}; levels are A, B, C")
+
+
+def load(folder: Path = PACKAGED) -> Lexicon:
+    """The lexicon in `folder`; raises `LexiconError` with every problem when one entry is wrong."""
+    problems: list[str] = []
+    sets = list(_tables(folder, "variants/sets", "set", WordSet, problems))
+    writings = list(_tables(folder, "variants/writings", "writing", FormVariant, problems))
+    standards = list(_tables(folder, "standards", "standard", Standard, problems))
+    cues = list(_tables(folder, "cues", "cue", Cue, problems))
+    rules = list(_tables(folder, "rules", "rule", Rule, problems))
+    lexicon = Lexicon(
+        rules=tuple(rule for _, rule in rules),
+        cues=tuple(cue for _, cue in cues),
+        sets={s.id: s.forms for _, s in sets},
+        writings={form: w.to for _, w in writings for form in w.forms},
+        standards={s.id: s for _, s in standards},
+        version=_digest([r for _, r in rules], [c for _, c in cues], [s for _, s in sets], [w for _, w in writings]),
+    )
+    _duplicates(((where, s.id) for where, s in sets), "word set", problems)
+    _duplicates(((where, s.id) for where, s in standards), "standard", problems)
+    _duplicates(((where, c.id) for where, c in cues), "cue", problems)
+    _duplicates(((where, r.id) for where, r in rules), "rule", problems)
+    _duplicates(((where, form) for where, w in writings for form in w.forms), "writing", problems)
+    for where, standard in standards:
+        _check_standard(standard, where, problems)
+    for where, cue in cues:
+        _check_cue(cue, where, lexicon, problems)
+    for where, rule in rules:
+        _check_rule(rule, where, lexicon, problems)
+    if problems:
+        raise LexiconError(problems)
+    return lexicon
+
+
+def _digest(*parts: Any) -> str:
+    return "sha256:" + hashlib.sha256(msgspec.json.encode(parts, order="deterministic")).hexdigest()
+
+
+def standard_version(standard: Standard) -> str:
+    """A standard's own version with the digest of its content."""
+    return f"{standard.version} {_digest(standard)[:23]}"
+
+
+@cache
+def packaged() -> Lexicon:
+    """The lexicon that ships with the product."""
+    return load(PACKAGED)

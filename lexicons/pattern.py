@@ -1,0 +1,207 @@
+"""The pattern language of rules: literals, `.`, `[…]`, `(?:…|…)`, `?`, `{m,n}`, `^`, `$`, and word sets `{name}`.
+
+That is a subset of RE2's syntax in which every repetition is bounded, so that matching is linear in the text and a match
+has a bounded length. Parsed with the standard library's own parser; nothing here matches text.
+"""
+
+import re
+from collections.abc import Iterator, Mapping
+from re import _constants as op  # type: ignore[attr-defined]
+from re import _parser  # type: ignore[attr-defined]
+from typing import Any, TypeAlias
+
+GAP_LIMIT = 24
+LENGTH_LIMIT = 120
+_SET_NAME = re.compile(r"\{([a-z_][a-z0-9_]*)\}")
+
+Node: TypeAlias = tuple[Any, Any]
+
+
+class PatternError(ValueError):
+    """A pattern outside the language; the message says what and how to mend it."""
+
+
+def expand_sets(pattern: str, sets: Mapping[str, tuple[str, ...]]) -> str:
+    """Replace `{name}` by an alternation of the set's forms, longest first."""
+
+    def forms(match: re.Match[str]) -> str:
+        if match[1] not in sets:
+            raise PatternError(f"word set {{{match[1]}}} does not exist; there are: {', '.join(sorted(sets))}")
+        return "(?:" + "|".join(map(re.escape, sorted(sets[match[1]], key=lambda f: (-len(f), f)))) + ")"
+
+    return _SET_NAME.sub(forms, pattern)
+
+
+def set_names(pattern: str) -> list[str]:
+    """Names of the word sets a pattern uses."""
+    return _SET_NAME.findall(pattern)
+
+
+def parse(pattern: str) -> list[Node]:
+    """The parse tree of an expanded pattern, checked against the language; raises `PatternError`."""
+    try:
+        tree = list(_parser.parse(pattern))
+    except re.error as error:
+        raise PatternError(f"not a pattern: {error}") from None
+    _check(tree, repeated=False)
+    low, high = _parser.parse(pattern).getwidth()
+    if low == 0:
+        raise PatternError("matches the empty text; make at least one part required")
+    if high > LENGTH_LIMIT:
+        raise PatternError(f"may match {high} characters; the limit is {LENGTH_LIMIT}: shorten the gaps")
+    return tree
+
+
+def _check(nodes: list[Node], *, repeated: bool) -> None:
+    for kind, value in nodes:
+        if kind in (op.LITERAL, op.NOT_LITERAL, op.ANY, op.IN):
+            continue
+        if kind is op.AT and value in (op.AT_BEGINNING, op.AT_END):
+            continue
+        if kind is op.BRANCH:
+            for branch in value[1]:
+                _check(list(branch), repeated=repeated)
+        elif kind is op.SUBPATTERN:
+            if value[1] or value[2]:
+                raise PatternError("inline flags are not part of the language")
+            _check(list(value[3]), repeated=repeated)
+        elif kind is op.MAX_REPEAT:
+            low, high, inner = value
+            if high is op.MAXREPEAT:
+                raise PatternError("unbounded repetition (* + {n,}); write {0,8} or the like")
+            if high > GAP_LIMIT:
+                raise PatternError(f"repetition up to {high}; the limit is {GAP_LIMIT}")
+            if repeated and (low, high) != (0, 1):
+                raise PatternError("a repetition inside a repetition; write the inner one out")
+            _check(list(inner), repeated=repeated or (low, high) != (0, 1))
+        else:
+            raise PatternError(f"{str(kind).lower()} is not part of the language (no lookaround, back-reference, \\b or lazy ?)")
+
+
+def literals(nodes: list[Node], limit: int = 400) -> list[frozenset[str]]:
+    """Sets of literals of which every match must hold one: each returned set is by itself a sound trigger."""
+    found: list[frozenset[str]] = []
+    run: set[str] = {""}
+
+    def close() -> None:
+        nonlocal run
+        if "" not in run:
+            found.append(frozenset(run))
+        run = {""}
+
+    for kind, value in nodes:
+        items = finite([(kind, value)], limit)
+        if items is not None and len(run) * len(items) <= limit:
+            run = {head + tail for head in run for tail in items}
+            continue
+        close()
+        if items is not None:
+            run = set(items)
+            continue
+        if kind is op.SUBPATTERN:
+            found.extend(literals(list(value[3]), limit))
+        elif kind is op.BRANCH:
+            found.extend(_branch_literals([list(branch) for branch in value[1]], limit))
+        elif kind is op.MAX_REPEAT and value[0] > 0:
+            found.extend(literals(list(value[2]), limit))
+    close()
+    return found
+
+
+def _branch_literals(branches: list[list[Node]], limit: int) -> list[frozenset[str]]:
+    choices = [literals(branch, limit) for branch in branches]
+    if not all(choices):
+        return []
+    best = [max(options, key=lambda s: (min(map(len, s)), -len(s), sorted(s))) for options in choices]
+    return [frozenset().union(*best)]
+
+
+def finite(nodes: list[Node], limit: int) -> set[str] | None:
+    """All texts that the nodes match when these are at most `limit`, else None."""
+    texts = {""}
+    for kind, value in nodes:
+        options: set[str] | None
+        if kind is op.LITERAL:
+            options = {chr(value)}
+        elif kind is op.AT:
+            options = {""}
+        elif kind is op.IN:
+            options = _class_members(value)
+        elif kind is op.SUBPATTERN:
+            options = finite(list(value[3]), limit)
+        elif kind is op.BRANCH:
+            options = set()
+            for branch in value[1]:
+                inner = finite(list(branch), limit)
+                options = None if inner is None or options is None else options | inner
+        elif kind is op.MAX_REPEAT and value[1] <= 3:
+            inner = finite(list(value[2]), limit)
+            options = None if inner is None else _repeat(inner, value[0], value[1], limit)
+        else:
+            options = None
+        if options is None or len(texts) * len(options) > limit:
+            return None
+        texts = {head + tail for head in texts for tail in options}
+    return texts
+
+
+def _repeat(inner: set[str], low: int, high: int, limit: int) -> set[str] | None:
+    texts, layer = ({""} if low == 0 else set()), {""}
+    for count in range(1, high + 1):
+        if len(layer) * len(inner) > limit:
+            return None
+        layer = {head + tail for head in layer for tail in inner}
+        if count >= low:
+            texts |= layer
+    return texts
+
+
+def _class_members(value: list[Node]) -> set[str] | None:
+    members: set[str] = set()
+    for kind, item in value:
+        if kind is op.LITERAL:
+            members.add(chr(item))
+        elif kind is op.RANGE and item[1] - item[0] < 12:
+            members |= {chr(c) for c in range(item[0], item[1] + 1)}
+        else:
+            return None
+    return members
+
+
+def without_branches(pattern: str) -> Iterator[tuple[str, str]]:
+    """Each alternative of each alternation removed in turn: (the alternative, the pattern without it).
+
+    A pattern whose examples all still match when an alternative is gone has never shown that alternative.
+    """
+    stack: list[list[int]] = []
+    groups: list[tuple[int, int, list[int]]] = []
+    i, in_class = 0, False
+    stack.append([0])
+    bars: list[list[int]] = [[]]
+    while i < len(pattern):
+        char = pattern[i]
+        if char == "\\":
+            i += 2
+            continue
+        if in_class:
+            in_class = char != "]"
+        elif char == "[":
+            in_class = True
+        elif char == "(":
+            start = i + 3 if pattern.startswith("(?:", i) else i + 1
+            stack.append([start])
+            bars.append([])
+        elif char == "|":
+            bars[-1].append(i)
+        elif char == ")":
+            groups.append((stack.pop()[0], i, bars.pop()))
+        i += 1
+    groups.append((0, len(pattern), bars[0]))
+    for start, end, cuts in groups:
+        if not cuts:
+            continue
+        edges = [start, *[c + 1 for c in cuts]]
+        ends = [*cuts, end]
+        for k, (a, b) in enumerate(zip(edges, ends, strict=True)):
+            rest = [pattern[x:y] for j, (x, y) in enumerate(zip(edges, ends, strict=True)) if j != k]
+            yield pattern[a:b], pattern[:start] + "|".join(rest) + pattern[end:]

@@ -1,0 +1,164 @@
+"""Rules over turns: nominated entries are located exactly, checked for context and excuses, and become findings."""
+
+from collections.abc import Iterator
+
+from lexicons.load import Lexicon
+from lexicons.schema import Rule
+from screening import tokenise
+from screening.detect.excuses import Excuses
+from screening.detect.patterns import SlotPattern
+from screening.detect.reading import Phrases, Reading, Vocabulary
+from screening.normalise.fold import by_sound
+from screening.types import Conversation, Finding
+
+NAME = "rules"
+_COMMON = 50
+
+
+class RuleDetector:
+    """Finds what the lexicon's active and shadow rules say."""
+
+    def __init__(self, lexicon: Lexicon, vocabulary: Vocabulary):
+        self._vocabulary = vocabulary
+        self._excuses = Excuses(lexicon)
+        self._after = {rule.id: SlotPattern(rule.after.pattern, lexicon.sets) for rule in vocabulary.rules if rule.after}
+
+    def detect(self, reading: Reading) -> list[Finding]:
+        """Findings of all rules in one conversation, unordered."""
+        found: list[Finding] = []
+        rules = self._vocabulary.rules
+        repeated: dict[str, list[Finding]] = {}
+        for i, turn in enumerate(reading.conversation.turns):
+            if turn.role == "bot":
+                continue
+            clean, folded, sound = reading.nominated(i)
+            if not (clean or folded or sound):
+                continue
+            for entry in sorted(clean | folded | sound):
+                if entry >= len(rules):
+                    break
+                rule = rules[entry]
+                if rule.speaker != turn.role or not self._in_place(rule, reading, i):
+                    continue
+                views = (entry in clean, entry in folded, entry in sound)
+                for finding in self._locate(rule, self._vocabulary.entries[entry], reading, i, views):
+                    if rule.repeats is None:
+                        found.append(finding)
+                    else:
+                        repeated.setdefault(rule.id, []).append(finding)
+        for findings in repeated.values():
+            found += self._repeats(findings)
+        return found
+
+    def _repeats(self, findings: list[Finding]) -> list[Finding]:
+        rule = next(r for r in self._vocabulary.rules if r.id == findings[0].id)
+        assert rule.repeats is not None
+        turns = sorted({f.turn for f in findings if f.turn is not None and f.status != "excused"})
+        kept = []
+        for finding in findings:
+            assert finding.turn is not None
+            near = [t for t in turns if finding.turn - rule.repeats.turns <= t <= finding.turn]
+            if len(near) >= rule.repeats.times:
+                kept.append(finding)
+        return kept
+
+    def _locate(
+        self, rule: Rule, phrases: Phrases, reading: Reading, i: int, views: tuple[bool, bool, bool]
+    ) -> Iterator[Finding]:
+        turn = reading.turn(i)
+        taken: set[tuple[int, int]] = set()
+        for start, end in self._places(rule, phrases, reading, i, views):
+            if (start, end) in taken:
+                continue
+            taken.add((start, end))
+            innocent = phrases.excused(turn.clean, start, end)
+            excuse = f"unless:{innocent}" if innocent else self._excuses.excuse(turn.clean, start, end, rule.excuses)
+            yield Finding(
+                signal=rule.signal,
+                turn=i,
+                span=turn.span(start, end),
+                kind="rule",
+                id=rule.id,
+                version=rule.version,
+                why=rule.title,
+                status="excused" if excuse else "shadow" if rule.status == "shadow" else "active",
+                suggestion=rule.suggestion,
+                excused_by=excuse,
+            )
+
+    def _places(
+        self, rule: Rule, phrases: Phrases, reading: Reading, i: int, views: tuple[bool, bool, bool]
+    ) -> Iterator[tuple[int, int]]:
+        """Half-open clean ranges of a rule's hits in all views that its `fold` allows."""
+        clean = reading.clean(i)
+        if views[0]:
+            for start, end in phrases.spans(clean):
+                if not rule.whole_word or tokenise.is_whole(clean, start, end):
+                    yield start, end
+        if views[1] and rule.fold != "none":
+            folded = reading.folded(i)
+            for start, end in phrases.spans(folded.text):
+                if folded.disguised(start, end) and not _straddles(folded.text, start, end):
+                    yield folded.starts[start], folded.ends[end - 1]
+        if views[2] and rule.fold == "sound":
+            yield from _by_sound(phrases, clean)
+
+    def _in_place(self, rule: Rule, reading: Reading, i: int) -> bool:
+        conversation = reading.conversation
+        if rule.after is not None:
+            left = rule.after.turns
+            for j in range(i - 1, -1, -1):
+                if left == 0:
+                    return False
+                if conversation.turns[j].role != rule.after.speaker:
+                    continue
+                if self._after[rule.id].found(reading.clean(j)):
+                    break
+                left -= 1
+            else:
+                return False
+        return rule.position is None or _positioned(rule, conversation, i)
+
+
+def _positioned(rule: Rule, conversation: Conversation, i: int) -> bool:
+    assert rule.position is not None
+    place, turns = rule.position, conversation.turns
+    if place.first_turns is not None and i >= place.first_turns:
+        return False
+    if place.last_turns is not None and i < len(turns) - place.last_turns:
+        return False
+    at = turns[i].at
+    for limit, edge in ((place.first_seconds, turns[0].at), (place.last_seconds, turns[-1].at)):
+        if limit is not None and (at is None or edge is None or abs((at - edge).total_seconds()) > limit):
+            return False
+    return True
+
+
+def _straddles(text: str, start: int, end: int) -> bool:
+    """Whether an ordinary word of the folded text reaches over an edge of the range: then separators were just punctuation."""
+    return any(
+        len(word.text) > 1 and (word.start < start < word.end or word.start < end < word.end) for word in tokenise.words(text)
+    )
+
+
+def _by_sound(phrases: Phrases, clean: str) -> Iterator[tuple[int, int]]:
+    """Places where a phrase is written with other characters of the same sound, and no ordinary word explains these."""
+    heard = by_sound(clean)
+    words = None
+    for phrase in phrases.phrases:
+        sounding = by_sound(phrase)
+        at = heard.find(sounding)
+        while at >= 0:
+            end = at + len(phrase)
+            other = [at + k for k, char in enumerate(phrase) if clean[at + k] != char]
+            if other:
+                words = words if words is not None else tokenise.words(clean)
+                if not any(
+                    len(word.text) > 1 and word.start <= k < word.end and tokenise.frequency(word.text) >= _COMMON
+                    for k in other
+                    for word in words
+                ):
+                    yield at, end
+            at = heard.find(sounding, at + 1)
+
+

@@ -1,0 +1,144 @@
+"""The folded view: what a reader sees through the disguise, with the way back to the clean view.
+
+Folding undoes written disguises (split characters, emoji and symbols for characters, separators between characters,
+repeated characters, Chinese numerals in numbers). It floods when taken at its word - ordinary punctuation is a separator,
+too - so a match in this view counts only when `Folded.disguised` says that somebody took the trouble.
+"""
+
+import re
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from screening.normalise import tables
+from screening.normalise.clean import clean_text
+
+_NATURAL = frozenset(" ，。！？；：、,.!?;:…~～-—\n“”\"'()（）")
+_NUMBER = re.compile(f"[0-9{''.join(tables.NUMERALS)}]{{6,}}")
+_REPEAT = re.compile(r"([\u3400-\u9fff])\1+")
+
+
+class Folded:
+    """The folded text of one turn; folded character `i` stands for clean range [`starts[i]`, `ends[i]`)."""
+
+    __slots__ = ("clean", "ends", "starts", "text", "written")
+
+    def __init__(self, clean: str, text: str, starts: Sequence[int], ends: Sequence[int], written: frozenset[int]):
+        self.clean = clean
+        self.text = text
+        self.starts = starts
+        self.ends = ends
+        self.written = written
+
+    def disguised(self, start: int, end: int) -> bool:
+        """Whether the folded range differs from the clean text by more than ordinary punctuation would.
+
+        A character written otherwise, a repeated one, or a separator that does not belong between Han characters is a
+        disguise at once; ordinary punctuation only where it stands in every gap of the range and cuts single characters.
+        """
+        if any(start <= at < end for at in self.written):
+            return True
+        gaps = [self.clean[self.ends[i] : self.starts[i + 1]] for i in range(start, end - 1)]
+        filled = [gap for gap in gaps if gap]
+        if not filled:
+            return False
+        if all(gap == " " for gap in filled):
+            return len(filled) == len(gaps) or len(filled) >= 2
+        if any(char not in _NATURAL for gap in filled for char in gap):
+            return True
+        return len(gaps) >= 2 and len(filled) == len(gaps)
+
+
+class Folder:
+    """Folds with one lexicon's writings (`lexicons/variants/writings`): each form is read as its target character."""
+
+    def __init__(self, writings: Mapping[str, str]):
+        self._writings = {clean_text(form).clean: to for form, to in writings.items()}
+        self._pattern = re.compile("|".join(map(re.escape, sorted(self._writings, key=lambda f: (-len(f), f)))) or "(?!)")
+        self.sequences = tuple(sorted(form for form in self._writings if len(form) > 1))
+        self._table = np.arange(tables.POINTS, dtype=np.uint32)
+        for form, to in self._writings.items():
+            if len(form) == len(to) == 1:
+                self._table[ord(form)] = ord(to)
+
+    def compact(self, joined: str) -> str:
+        """A joined text (turns end in line feeds) with single writings read, separators and repeats gone.
+
+        It says where folding may find something, for the price of a few array operations; `fold` says what and where.
+        """
+        points = self._table[tables.points(joined)]
+        bits = tables.CLASS[points]
+        feed = points == _LINE_FEED
+        points = points[((bits & _CONTENT) > 0) | feed]
+        again = np.zeros(points.size, dtype=bool)
+        again[1:] = (points[1:] == points[:-1]) & (points[1:] > _LAST_LATIN)
+        return points[~again].tobytes().decode("utf-32-le")
+
+    def fold(self, clean: str) -> Folded:
+        """The folded view of a clean text."""
+        pieces: list[tuple[str, int, int, bool]] = []
+        at = 0
+        for match in self._pattern.finditer(clean):
+            pieces += [(char, i, i + 1, False) for i, char in enumerate(clean[at : match.start()], at)]
+            pieces.append((self._writings[match[0]], match.start(), match.end(), True))
+            at = match.end()
+        pieces += [(char, i, i + 1, False) for i, char in enumerate(clean[at:], at)]
+        pieces = _without_separators(pieces)
+        pieces = _with_digits(pieces)
+        return _collapsed(clean, pieces)
+
+
+_LINE_FEED = ord("\n")
+_LAST_LATIN = 0x24F
+_CONTENT = tables.HAN | tables.LATIN | tables.DIGIT
+
+
+def _is_content(char: str) -> bool:
+    return bool(tables.CLASS[ord(char)] & _CONTENT)
+
+
+def _without_separators(pieces: list[tuple[str, int, int, bool]]) -> list[tuple[str, int, int, bool]]:
+    kept: list[tuple[str, int, int, bool]] = []
+    waiting: list[tuple[str, int, int, bool]] = []
+    for piece in pieces:
+        if not _is_content(piece[0]):
+            waiting.append(piece)
+            continue
+        if len(waiting) > 4 or not kept:
+            kept += waiting
+        waiting = []
+        kept.append(piece)
+    return kept + waiting
+
+
+def _with_digits(pieces: list[tuple[str, int, int, bool]]) -> list[tuple[str, int, int, bool]]:
+    for match in _NUMBER.finditer("".join(piece[0] for piece in pieces)):
+        for i in range(*match.span()):
+            char, start, end, written = pieces[i]
+            digit = tables.NUMERALS.get(char)
+            pieces[i] = (digit or char, start, end, written or digit is not None)
+    return pieces
+
+
+def _collapsed(clean: str, pieces: list[tuple[str, int, int, bool]]) -> Folded:
+    text = "".join(piece[0] for piece in pieces)
+    drop: set[int] = set()
+    written = {i for i, piece in enumerate(pieces) if piece[3]}
+    for match in _REPEAT.finditer(text):
+        drop.update(range(match.start() + 1, match.end()))
+        written.add(match.start())
+    kept = [i for i in range(len(pieces)) if i not in drop]
+    ends = [pieces[next_i - 1][2] for next_i in [*kept[1:], len(pieces)]] if drop else [pieces[i][2] for i in kept]
+    # a repeated character ends where its last copy ends; separators between two characters belong to neither
+    return Folded(
+        clean,
+        "".join(text[i] for i in kept),
+        [pieces[i][1] for i in kept],
+        ends,
+        frozenset(k for k, i in enumerate(kept) if i in written),
+    )
+
+
+def by_sound(clean: str) -> str:
+    """Each Han character replaced by the commonest one of its syllable (tones and zh/z, ch/c, sh/s, -ng/-n fall together)."""
+    return tables.sound()[tables.points(clean)].tobytes().decode("utf-32-le")
