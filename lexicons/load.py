@@ -150,10 +150,10 @@ def _check_standard(standard: Standard, where: str, problems: list[str]) -> None
     _duplicates(((at, c.id) for c in standard.clauses), "clause", problems)
     known = {c.id for c in standard.clauses}
     for clause in standard.clauses:
-        for signal in clause.signals:
+        for signal in (*clause.signals, *clause.ledger_signals):
             if signal not in SIGNALS:
                 problems.append(f"{at}: clause {clause.id!r}: unknown signal {signal!r}")
-        if not clause.signals and not clause.human_reason:
+        if not clause.signals and not clause.ledger_signals and not clause.human_reason:
             problems.append(f"{at}: clause {clause.id!r}: no signal leads here, so `human_reason` must say why only a person can see it")
     for threshold in standard.thresholds:
         if threshold.signal not in SIGNALS:

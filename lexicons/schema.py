@@ -101,7 +101,10 @@ class FormVariant(_Table):
 
 
 class Clause(_Table):
-    """One clause of a written standard. `signals` lead to it; `detect` says how it can be seen."""
+    """One clause of a written standard. `signals` lead to it; `detect` says how it can be seen.
+
+    `ledger_signals` lead to it only when counted over several conversations, never within one.
+    """
 
     id: str
     level: Literal["A", "B", "C"]
@@ -110,6 +113,7 @@ class Clause(_Table):
     place: str
     detect: tuple[Literal["text", "turns", "data", "ledger", "human"], ...]
     signals: tuple[str, ...] = ()
+    ledger_signals: tuple[str, ...] = ()
     human_reason: str | None = None
     points: int | None = None
     severe_points: int | None = None

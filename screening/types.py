@@ -20,7 +20,7 @@ Status = Literal["active", "shadow", "excused"]
 Level = Literal["A", "B", "C"]
 SourceKind = Literal["rule", "model", "conduct", "privacy"]
 
-class Turn(msgspec.Struct, frozen=True):
+class Turn(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """One message or utterance. `at`/`ends_at`: when it began / the speaker stopped (phone)."""
 
     role: Role
@@ -30,7 +30,7 @@ class Turn(msgspec.Struct, frozen=True):
     ends_at: datetime | None = None
 
 
-class Conversation(msgspec.Struct, frozen=True):
+class Conversation(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """A whole conversation as CONTRACT.md fixes it; unknown extra fields live in `attributes`."""
 
     id: str
@@ -126,7 +126,9 @@ class Screening(msgspec.Struct, frozen=True):
 class Finding(NamedTuple):
     """What a detector hands to the pipeline: a flag before its score is known.
 
-    `turn` None means the whole conversation; `span` None the whole turn.
+    `turn` None means the whole conversation; `span` None the whole turn. `references` (standard/clause) narrow the clauses
+    that the signal leads to; `standards` the standards whose threshold was broken (None: no threshold). `interval` is the
+    stretch of time (POSIX seconds) that a timing finding is about. `score` None leaves it to the signal's measured precision.
     """
 
     signal: str
@@ -140,6 +142,8 @@ class Finding(NamedTuple):
     suggestion: str | None = None
     excused_by: str | None = None
     score: float | None = None
+    references: tuple[str, ...] = ()
+    standards: frozenset[str] | None = None
     interval: tuple[float, float] | None = None
 
 

@@ -84,6 +84,7 @@ class RuleDetector:
                 status="excused" if excuse else "shadow" if rule.status == "shadow" else "active",
                 suggestion=rule.suggestion,
                 excused_by=excuse,
+                references=rule.references,
             )
 
     def _places(

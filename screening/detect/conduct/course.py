@@ -1,0 +1,114 @@
+"""The course of a conversation: who spoke when, in POSIX seconds, with the limits in force for its channel."""
+
+from collections.abc import Iterator, Mapping
+from datetime import datetime, tzinfo
+
+from screening.detect.patterns import SlotPattern
+from screening.detect.reading import Reading
+from screening.profile import Limit
+from screening.types import Channel, Finding
+
+VERSION = 1
+
+
+class Course:
+    """One conversation's turns and times.
+
+    `times` and `ends` are None unless every turn that is not a system line has a time and no time goes backwards.
+    """
+
+    __slots__ = ("_limits", "auto_replies", "conversation", "ended", "ends", "reading", "roles", "times", "zone")
+
+    def __init__(
+        self,
+        reading: Reading,
+        limits: Mapping[tuple[str, Channel], tuple[Limit, ...]],
+        zone: tzinfo,
+        auto_replies: tuple[SlotPattern, ...] = (),
+    ):
+        conversation = reading.conversation
+        self.reading = reading
+        self.conversation = conversation
+        self.zone = zone
+        self.auto_replies = auto_replies
+        self._limits = limits
+        self.roles = [turn.role for turn in conversation.turns]
+        self.times = self._times()
+        self.ends = None
+        if self.times is not None:
+            self.ends = [
+                self.times[i] if turn.ends_at is None else self.seconds(turn.ends_at) for i, turn in enumerate(conversation.turns)
+            ]
+        last = self.times[-1] if self.times else None
+        self.ended = last if conversation.ended_at is None else self.seconds(conversation.ended_at)
+
+    def seconds(self, at: datetime) -> float:
+        """POSIX seconds; a time without an offset is taken in the configured zone."""
+        return (at if at.tzinfo is not None else at.replace(tzinfo=self.zone)).timestamp()
+
+    def _times(self) -> list[float] | None:
+        times: list[float] = []
+        for turn in self.conversation.turns:
+            if turn.at is not None:
+                times.append(self.seconds(turn.at))
+            elif turn.role == "system" and times:
+                times.append(times[-1])
+            else:
+                return None
+            if len(times) > 1 and times[-1] < times[-2]:
+                return None
+        return times or None
+
+    def limit(self, signal: str) -> tuple[Limit, ...]:
+        """The limits for a signal in this conversation's channel; empty where no graded standard sets one."""
+        return self._limits.get((signal, self.conversation.channel), ())
+
+    def human_reply(self, i: int) -> bool:
+        """Whether turn `i` is an agent's own words, not an automatic reply."""
+        if self.roles[i] != "agent" or self.reading.has(i, "auto_reply"):
+            return False
+        return not any(pattern.found(self.reading.clean(i)) for pattern in self.auto_replies)
+
+    def next_reply(self, i: int) -> int | None:
+        """The first human agent turn after turn `i`."""
+        for j in range(i + 1, len(self.roles)):
+            if self.human_reply(j):
+                return j
+        return None
+
+    def turns_of(self, role: str) -> Iterator[int]:
+        """Indices of a role's turns."""
+        return (i for i, r in enumerate(self.roles) if r == role)
+
+    def last_turn(self) -> int:
+        """The last turn that a flag may stand on: not a bot's."""
+        for i in range(len(self.roles) - 1, -1, -1):
+            if self.roles[i] != "bot":
+                return i
+        return 0
+
+
+def seconds_text(value: float) -> str:
+    """A duration as a reviewer reads it."""
+    whole = round(value)
+    if whole < 120:
+        return f"{whole} 秒"
+    minutes, rest = divmod(whole, 60)
+    if minutes < 120:
+        return f"{minutes} 分 {rest} 秒" if rest else f"{minutes} 分钟"
+    return f"{minutes // 60} 小时 {minutes % 60} 分"
+
+
+def over_limit(signal: str, turn: int | None, name: str, value: float, limit: Limit, what: str, interval: tuple[float, float] | None) -> Finding:
+    """A finding that a threshold was broken; says which standard set it."""
+    return Finding(
+        signal=signal,
+        turn=turn,
+        span=None,
+        kind="conduct",
+        id=name,
+        version=VERSION,
+        why=f"{what} {seconds_text(value)}，超过 {limit.source} 规定的 {seconds_text(limit.value)}",
+        standards=limit.standards,
+        interval=interval,
+    )

@@ -1,0 +1,75 @@
+"""All conduct detectors behind one door, each failing alone, with the list of what could not be checked."""
+
+from collections.abc import Callable
+from zoneinfo import ZoneInfo
+
+from lexicons.load import Lexicon
+from screening.detect.conduct import data, ending, holds, phone, promises, timing, transfer
+from screening.detect.conduct.course import Course
+from screening.detect.patterns import SlotPattern
+from screening.detect.reading import Reading
+from screening.profile import Profile, limits
+from screening.types import Failure, Finding
+
+_FORMULAE = frozenset({"process.no_greeting", "process.no_closing"})
+
+DETECTORS: tuple[tuple[str, Callable[[Course], list[Finding]]], ...] = (
+    ("first_reply", timing.first_reply),
+    ("mean_reply", timing.mean_reply),
+    ("unattended", timing.unattended),
+    ("overrun_holds", holds.overrun_holds),
+    ("dead_air", holds.dead_air),
+    ("talk_over", phone.talk_over),
+    ("forced_end", ending.forced_end),
+    ("missing_formulae", ending.missing_formulae),
+    ("forced_transfer", transfer.forced_transfer),
+    ("promises", promises.unkept),
+    ("loss", data.loss),
+    ("wrong_entries", data.wrong_entries),
+)
+
+
+class ConductDetector:
+    """Runs the conduct detectors that the profile's standards ask for."""
+
+    def __init__(self, lexicon: Lexicon, profile: Profile):
+        self._limits = limits(profile, lexicon)
+        self._zone = ZoneInfo(profile.timezone)
+        self._auto_replies = tuple(SlotPattern(text, lexicon.sets) for text in profile.auto_replies)
+        graded = {signal for name in profile.standards for clause in lexicon.standards[name].clauses for signal in clause.signals}
+        self._detectors = [
+            (name, detect) for name, detect in DETECTORS if detect is not ending.missing_formulae or graded & _FORMULAE
+        ]
+        self._formulae = graded & _FORMULAE
+
+    def detect(self, reading: Reading) -> tuple[list[Finding], list[str], list[Failure]]:
+        """(findings, names of what was not checked, failures) for one conversation."""
+        course = Course(reading, self._limits, self._zone, self._auto_replies)
+        found: list[Finding] = []
+        failures: list[Failure] = []
+        for name, detect in self._detectors:
+            try:
+                findings = detect(course)
+            except Exception as error:  # noqa: BLE001 - one detector's fault must not cost the others' findings
+                failures.append(Failure(name, type(error).__name__))
+                continue
+            if detect is ending.missing_formulae:
+                findings = [f for f in findings if f.signal in self._formulae]
+            found += findings
+        return found, _not_checked(course), failures
+
+
+def _not_checked(course: Course) -> list[str]:
+    missing = []
+    if course.times is None:
+        missing.append("timing")
+    if course.conversation.channel == "phone" and (course.times is None or not phone.has_speech_ends(course)):
+        missing.append("talk_over")
+    promised = any(course.reading.has(i, "promise") for i in course.turns_of("agent"))
+    if promised and course.times is None:
+        missing.append("promises_kept")
+    if promised and "callbacks" not in course.conversation.attributes:
+        missing.append("callbacks")
+    if not transfer.is_checked(course):
+        missing.append("transfer")
+    return missing

@@ -1,0 +1,117 @@
+"""Late answers: the first human reply, the mean reply, and the silence after an upset customer turn.
+
+A reply is timed from the first unanswered customer turn to the next human agent turn; bots and automatic replies do not
+count; time inside a hold that was announced and kept does not count (CONTRACT.md, signals response.*).
+"""
+
+from screening.detect.conduct.course import Course, over_limit
+from screening.types import Finding
+
+HOLD_SIGNAL = "process.hold_unannounced"
+_DEFAULT_HOLD = 60.0
+
+
+def kept_holds(course: Course) -> list[tuple[float, float]]:
+    """Intervals of holds that the agent announced, the customer did not reject, and that ended in time."""
+    if course.times is None:
+        return []
+    limits = course.limit(HOLD_SIGNAL)
+    allowed = limits[0].value if limits else _DEFAULT_HOLD
+    holds = []
+    for i in course.turns_of("agent"):
+        if not course.reading.has(i, "hold"):
+            continue
+        back = course.next_reply(i)
+        if back is None or course.times[back] - course.times[i] > allowed:
+            continue
+        rejected = any(course.roles[j] == "customer" and course.reading.has(j, "objection") for j in range(i + 1, back))
+        if not rejected:
+            holds.append((course.times[i], course.times[back]))
+    return holds
+
+
+def _outside(start: float, end: float, holds: list[tuple[float, float]]) -> float:
+    return (end - start) - sum(max(0.0, min(end, b) - max(start, a)) for a, b in holds)
+
+
+def reply_gaps(course: Course) -> list[tuple[int, int, float]]:
+    """(customer turn, replying agent turn, seconds outside kept holds) for every answered stretch of customer turns."""
+    if course.times is None:
+        return []
+    holds = kept_holds(course)
+    gaps = []
+    waiting: int | None = None
+    for i, role in enumerate(course.roles):
+        if role == "customer" and waiting is None:
+            waiting = i
+        elif waiting is not None and course.human_reply(i):
+            start, end = course.times[waiting], course.times[i]
+            outside = _outside(start, end, holds)
+            if outside > 0 or end == start:
+                gaps.append((waiting, i, max(0.0, outside)))
+            waiting = None
+    return gaps
+
+
+def first_reply(course: Course) -> list[Finding]:
+    """`response.slow_first`, on the late agent turn, or on the last turn when no reply came."""
+    limits = course.limit("response.slow_first")
+    anchor = next(course.turns_of("customer"), None)
+    if not limits or anchor is None or course.times is None or course.ended is None:
+        return []
+    reply = course.next_reply(anchor)
+    stop = len(course.roles) if reply is None else reply
+    if any(course.roles[i] == "bot" for i in range(stop)):
+        wanted = [i for i in range(anchor, stop) if course.roles[i] == "customer" and course.reading.has(i, "transfer_wanted")]
+        anchor = wanted[0] if wanted else anchor
+    if reply is None and course.conversation.ended_by == "customer":
+        return []
+    end = course.ended if reply is None else course.times[reply]
+    value = end - course.times[anchor]
+    turn = course.last_turn() if reply is None else reply
+    interval = (course.times[anchor], end)
+    return [
+        over_limit("response.slow_first", turn, "first-reply", value, limit, "首次人工响应用时", interval)
+        for limit in limits
+        if value > limit.value
+    ]
+
+
+def mean_reply(course: Course) -> list[Finding]:
+    """`response.slow`, on the conversation."""
+    limits = course.limit("response.slow")
+    gaps = reply_gaps(course) if limits else []
+    if not gaps:
+        return []
+    mean = sum(seconds for _, _, seconds in gaps) / len(gaps)
+    return [
+        over_limit("response.slow", None, "mean-reply", mean, limit, f"{len(gaps)} 次应答的平均响应用时", None)
+        for limit in limits
+        if mean > limit.value
+    ]
+
+
+def unattended(course: Course) -> list[Finding]:
+    """`response.unattended_emotion`, on the late agent turn, or on the last turn when no answer came."""
+    limits = course.limit("response.unattended_emotion")
+    if not limits or course.times is None or course.ended is None:
+        return []
+    holds = kept_holds(course)
+    found: dict[tuple[int, float], Finding] = {}
+    for i in course.turns_of("customer"):
+        if not course.reading.has(i, "upset"):
+            continue
+        reply = course.next_reply(i)
+        if reply is None and course.conversation.ended_by == "customer":
+            continue
+        end = course.ended if reply is None else course.times[reply]
+        value = _outside(course.times[i], end, holds)
+        turn = course.last_turn() if reply is None else reply
+        for limit in limits:
+            if value > limit.value and (turn, limit.value) not in found:
+                interval = (course.times[i], end)
+                what = "客户情绪激动后未获回应"
+                found[turn, limit.value] = over_limit(
+                    "response.unattended_emotion", turn, "unattended-emotion", value, limit, what, interval
+                )
+    return list(found.values())

@@ -1,0 +1,94 @@
+"""A settings profile: which standards grade, whose thresholds hold, and what a house overrides."""
+
+import hashlib
+import tomllib
+from pathlib import Path
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+import msgspec
+
+from lexicons.load import Lexicon
+from lexicons.pattern import PatternError, expand_sets, parse
+from lexicons.signals import SIGNALS
+from screening.errors import InputError
+from screening.types import Channel
+
+
+class Override(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A house's own limit for one signal in some channels; it wins over every standard's."""
+
+    signal: str
+    channels: tuple[Channel, ...]
+    value: float
+
+
+class Profile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Default: graded under `jd-zhitongche`, with the response thresholds of `tencent-zhongchuang`."""
+
+    name: str = "default"
+    standards: tuple[str, ...] = ("jd-zhitongche",)
+    thresholds_from: tuple[str, ...] = ("tencent-zhongchuang",)
+    overrides: tuple[Override, ...] = ()
+    timezone: str = "Asia/Shanghai"
+    auto_replies: tuple[str, ...] = ()
+
+    def digest(self) -> str:
+        """What the `settings` version of a screening holds."""
+        return "sha256:" + hashlib.sha256(msgspec.json.encode(self, order="deterministic")).hexdigest()
+
+
+class Limit(msgspec.Struct, frozen=True):
+    """A threshold in force: `value` and the standard (or profile) that sets it, for the graded `standards`."""
+
+    value: float
+    source: str
+    standards: frozenset[str]
+
+
+def limits(profile: Profile, lexicon: Lexicon) -> dict[tuple[str, Channel], tuple[Limit, ...]]:
+    """Per signal and channel the limits in force; graded standards that share a limit share the entry."""
+    table: dict[tuple[str, Channel], dict[tuple[float, str], set[str]]] = {}
+    for graded in profile.standards:
+        known = {signal for clause in lexicon.standards[graded].clauses for signal in clause.signals}
+        for source in (graded, *profile.thresholds_from):
+            for threshold in lexicon.standards[source].thresholds:
+                if threshold.signal not in known:
+                    continue
+                for channel in threshold.channels:
+                    slot = table.setdefault((threshold.signal, channel), {})
+                    if not any(graded in standards for standards in slot.values()):
+                        slot.setdefault((threshold.value, source), set()).add(graded)
+    for override in profile.overrides:
+        for channel in override.channels:
+            table[override.signal, channel] = {(override.value, f"profile {profile.name}"): set(profile.standards)}
+    return {
+        key: tuple(Limit(value, source, frozenset(graded)) for (value, source), graded in sorted(slot.items()))
+        for key, slot in table.items()
+    }
+
+
+def check(profile: Profile, lexicon: Lexicon) -> None:
+    """Raise `InputError` where a profile names what does not exist."""
+    for name in (*profile.standards, *profile.thresholds_from):
+        if name not in lexicon.standards:
+            raise InputError(f"profile {profile.name!r}: no standard {name!r}; there are: {', '.join(lexicon.standards)}")
+    for override in profile.overrides:
+        if override.signal not in SIGNALS:
+            raise InputError(f"profile {profile.name!r}: override for unknown signal {override.signal!r}")
+    try:
+        ZoneInfo(profile.timezone)
+    except (ZoneInfoNotFoundError, ValueError):
+        raise InputError(f"profile {profile.name!r}: no time zone {profile.timezone!r}; write one such as Asia/Shanghai") from None
+    for pattern in profile.auto_replies:
+        try:
+            parse(expand_sets(pattern, lexicon.sets))
+        except PatternError as error:
+            raise InputError(f"profile {profile.name!r}: auto_replies {pattern!r}: {error}") from None
+
+
+def load(path: Path) -> Profile:
+    """A profile from a TOML file; raises `InputError`."""
+    try:
+        return msgspec.convert(tomllib.loads(path.read_text(encoding="utf-8")), Profile)
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError, msgspec.ValidationError) as error:
+        raise InputError(f"profile {path}: {error}") from None

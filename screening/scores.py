@@ -1,0 +1,42 @@
+"""The score of a flag that no model scored: how often such flags were right, never a number set by hand.
+
+`lexicons/scores.json` holds, per signal, true and false flags on the development set (written by `screening evaluate
+--write-scores`). A rule's score is a beta estimate from its judged flags, shrunk to its signal's precision with the weight
+of `SHRINK` flags; until `ENOUGH` flags were judged it counts as prior.
+"""
+
+import json
+from collections.abc import Mapping
+from functools import cache
+from importlib import resources
+
+SHRINK = 10.0
+ENOUGH = 20
+
+
+class Scores:
+    """Scores per signal, and per rule where reviewers judged flags: `judged[rule id] = (confirmed, rejected)`."""
+
+    def __init__(self, signals: Mapping[str, tuple[int, int]], judged: Mapping[str, tuple[int, int]] | None = None):
+        self._signals = signals
+        self._judged = judged or {}
+        self._cache: dict[tuple[str, str], tuple[float, bool]] = {}
+
+    def score(self, signal: str, source: str) -> tuple[float, bool]:
+        """(score rounded to 3 decimals, whether it is still prior)."""
+        key = (signal, source)
+        if key not in self._cache:
+            right, wrong = self._signals.get(signal, (0, 0))
+            precision = (right + 1) / (right + wrong + 2)
+            confirmed, rejected = self._judged.get(source, (0, 0))
+            estimate = (confirmed + SHRINK * precision) / (confirmed + rejected + SHRINK)
+            self._cache[key] = (round(estimate, 3), confirmed + rejected < ENOUGH)
+        return self._cache[key]
+
+
+@cache
+def packaged() -> Scores:
+    """The scores that ship with the lexicon."""
+    file = resources.files("lexicons").joinpath("scores.json")
+    table: dict[str, list[int]] = json.loads(file.read_text(encoding="utf-8")) if file.is_file() else {}
+    return Scores({signal: (right, wrong) for signal, (right, wrong) in table.items()})
