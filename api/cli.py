@@ -1,11 +1,21 @@
-"""The `screening` command: the sub-apps of the lower packages, wired together."""
+"""The `screening` command: the commands of the lower packages, wired together."""
 
 import typer
 
-from screening.cli import lexicon_app
+from screening import cli, cli_lexicon
 
-app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_show_locals=False)
-app.add_typer(lexicon_app, name="lexicon")
+app = typer.Typer(
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_show_locals=False,
+    help="Screen Chinese customer-service conversations against written service standards.",
+)
+app.command("screen")(cli.screen)
+app.command("replay")(cli.replay)
+app.command("evaluate")(cli.evaluate)
+app.add_typer(cli.measure_app, name="measure")
+app.add_typer(cli_lexicon.lexicon_app, name="lexicon")
+app.add_typer(cli_lexicon.standard_app, name="standard")
 
 
 def main() -> None:

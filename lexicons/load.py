@@ -19,9 +19,12 @@ from lexicons.signals import CUSTOMER_SIGNALS, SIGNALS
 PACKAGED = Path(str(resources.files("lexicons")))
 MARK = re.compile("«([^«»]+)»")
 CUE_KINDS = frozenset(
-    """greeting closing hold hold_return open_question objection upset agreement silence_prompt bad_line wrong_number
-    nuisance_warning transfer transfer_ask transfer_wanted refusal closing_notice transfer_notice auto_reply promise
-    unkept complaint_wish apology quotation negation talk_over""".split()
+    (
+        *("greeting", "closing", "hold", "hold_return", "open_question", "objection", "upset", "agreement", "silence_prompt"),
+        *("bad_line", "wrong_number", "nuisance_warning", "transfer", "transfer_ask", "transfer_wanted", "refusal"),
+        *("closing_notice", "transfer_notice", "auto_reply", "promise", "unkept", "complaint_wish", "apology", "quotation"),
+        *("negation", "talk_over"),
+    )
 )
 _ID = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
 _T = TypeVar("_T")
@@ -36,6 +39,8 @@ class Lexicon(msgspec.Struct, frozen=True):
     writings: dict[str, str]
     standards: dict[str, Standard]
     version: str
+    files: dict[str, str] = {}
+    """Rule id to the file it stands in."""
 
     def cue_patterns(self, kind: str) -> list[Cue]:
         """The cues of one kind."""
@@ -115,15 +120,17 @@ def _check_rule(rule: Rule, where: str, lexicon: Lexicon, problems: list[str]) -
         problems.append(f"{at}: a phrase stands twice in `any_of`")
     for phrase in rule.any_of:
         if len(phrase) <= 2 and not (rule.whole_word or rule.unless or rule.after):
-            problems.append(f"{at}: phrase {phrase!r} is short; it needs `whole_word`, `unless` or a pattern with a slot around it")
+            problems.append(
+                f"{at}: phrase {phrase!r} is short; it needs `whole_word`, `unless` or a pattern with a slot around it"
+            )
         if not phrase.strip() or "\n" in phrase:
             problems.append(f"{at}: phrase {phrase!r} is empty or holds a line feed")
-    for text in filter(None, (rule.pattern, rule.after and rule.after.pattern)):
+    for text in filter(None, (rule.pattern, rule.after.pattern if rule.after else None)):
         _check_pattern(text, lexicon.sets, f"{at}: pattern {text!r}", problems)
     for text in rule.unless:
         _check_pattern(text, lexicon.sets, f"{at}: unless {text!r}", problems)
     if not rule.references:
-        problems.append(f"{at}: `references` is empty; name the clause, as in \"jd-zhitongche/A.attitude\"")
+        problems.append(f'{at}: `references` is empty; name the clause, as in "jd-zhitongche/A.attitude"')
     for reference in rule.references:
         standard, _, clause = reference.partition("/")
         if standard not in lexicon.standards:
@@ -139,7 +146,7 @@ def _check_cue(cue: Cue, where: str, lexicon: Lexicon, problems: list[str]) -> N
         problems.append(f"{at}: unknown kind {cue.kind!r}; there are: {', '.join(sorted(CUE_KINDS))}")
     if bool(cue.any_of) == bool(cue.pattern):
         problems.append(f"{at}: give either `any_of` or `pattern`")
-    for text in filter(None, (cue.pattern, *cue.unless)):
+    for text in [*([cue.pattern] if cue.pattern else []), *cue.unless]:
         _check_pattern(text, lexicon.sets, f"{at}: pattern {text!r}", problems)
     if not cue.hit or not cue.miss:
         problems.append(f"{at}: `hit` and `miss` both need an example")
@@ -154,7 +161,9 @@ def _check_standard(standard: Standard, where: str, problems: list[str]) -> None
             if signal not in SIGNALS:
                 problems.append(f"{at}: clause {clause.id!r}: unknown signal {signal!r}")
         if not clause.signals and not clause.ledger_signals and not clause.human_reason:
-            problems.append(f"{at}: clause {clause.id!r}: no signal leads here, so `human_reason` must say why only a person can see it")
+            problems.append(
+                f"{at}: clause {clause.id!r}: no signal leads here, so `human_reason` must say why only a person can see it"
+            )
     for threshold in standard.thresholds:
         if threshold.signal not in SIGNALS:
             problems.append(f"{at}: threshold for unknown signal {threshold.signal!r}")
@@ -180,6 +189,7 @@ def load(folder: Path = PACKAGED) -> Lexicon:
         writings={form: w.to for _, w in writings for form in w.forms},
         standards={s.id: s for _, s in standards},
         version=_digest([r for _, r in rules], [c for _, c in cues], [s for _, s in sets], [w for _, w in writings]),
+        files={rule.id: where for where, rule in rules},
     )
     _duplicates(((where, s.id) for where, s in sets), "word set", problems)
     _duplicates(((where, s.id) for where, s in standards), "standard", problems)

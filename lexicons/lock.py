@@ -42,7 +42,7 @@ def problems(rules: Sequence[Rule], locked: dict[str, dict[str, str | int]]) -> 
     for name, entry in locked.items():
         rule = present.get(name)
         if rule is None:
-            found.append(f"rule {name!r} vanished; a dead rule is kept with status = \"retired\" and a reason")
+            found.append(f'rule {name!r} vanished; a dead rule is kept with status = "retired" and a reason')
         elif digest(rule) != entry["digest"] and rule.version <= int(entry["version"]):
             found.append(f"rule {name!r} changed its behaviour but not its version {rule.version}; {MEND}")
         elif (digest(rule), rule.version) != (entry["digest"], entry["version"]):

@@ -12,18 +12,14 @@ Excuse = Literal["negation", "refusal", "quotation"]
 EXCUSES: tuple[Excuse, ...] = ("negation", "refusal", "quotation")
 
 
-class _Table(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    pass
-
-
-class Example(_Table):
+class Example(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """An example with what stood before it: `context` holds lines such as "客户：能加微信吗", oldest first."""
 
     text: str
     context: tuple[str, ...] = ()
 
 
-class After(_Table):
+class After(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The rule counts only after `pattern` was said by `speaker` in one of that speaker's last `turns` turns."""
 
     pattern: str
@@ -31,7 +27,7 @@ class After(_Table):
     turns: int = 1
 
 
-class Position(_Table):
+class Position(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The rule counts only in the first or last turns (of the whole conversation) or seconds."""
 
     first_turns: int | None = None
@@ -40,14 +36,14 @@ class Position(_Table):
     last_seconds: float | None = None
 
 
-class Repeats(_Table):
+class Repeats(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The rule counts only where the same rule was hit in at least `times` of the speaker's turns within the last `turns`."""
 
     turns: int
     times: int = 2
 
 
-class Rule(_Table):
+class Rule(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """One rule: phrases (`any_of`) or one slot pattern, with its examples. A rule has no level; standards grade signals."""
 
     id: str
@@ -72,7 +68,7 @@ class Rule(_Table):
     reason: str | None = None
 
 
-class Cue(_Table):
+class Cue(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """A sign that conduct detectors read (closing formula, hold, open question, ...); never a flag by itself."""
 
     id: str
@@ -85,7 +81,7 @@ class Cue(_Table):
     unless: tuple[str, ...] = ()
 
 
-class WordSet(_Table):
+class WordSet(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Surface forms of one thing (a platform, a messenger, a way to say "you"); patterns name it as `{id}`."""
 
     id: str
@@ -93,14 +89,14 @@ class WordSet(_Table):
     forms: tuple[str, ...]
 
 
-class FormVariant(_Table):
+class FormVariant(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Writings (split characters, emoji, symbols, shape-alikes) that the folded view turns into `to`."""
 
     to: str
     forms: tuple[str, ...]
 
 
-class Clause(_Table):
+class Clause(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """One clause of a written standard. `signals` lead to it; `detect` says how it can be seen.
 
     `ledger_signals` lead to it only when counted over several conversations, never within one.
@@ -119,7 +115,7 @@ class Clause(_Table):
     severe_points: int | None = None
 
 
-class Threshold(_Table):
+class Threshold(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """A limit that a standard sets for one signal in some channels; `value` in `unit`."""
 
     signal: str
@@ -130,7 +126,7 @@ class Threshold(_Table):
     clause: str | None = None
 
 
-class LedgerRule(_Table):
+class LedgerRule(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """A fact of the standard that concerns several conversations (deadline, repeat, quota), for the ledger and reviewers."""
 
     id: str
@@ -140,7 +136,7 @@ class LedgerRule(_Table):
     place: str = ""
 
 
-class Standard(_Table):
+class Standard(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """A written standard. `house`: the levels are an assumption of ours, the document has none."""
 
     id: str

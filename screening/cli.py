@@ -1,78 +1,160 @@
-"""Commands that need the pipeline but no service; `api.cli` mounts them. Heavy modules load inside the commands."""
+"""Commands that screen, replay and measure; `api.cli` mounts them. Heavy modules load inside the commands."""
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from screening.cli_options import LexiconFolder, ProfileFile, open_screener, refuse
+
 if TYPE_CHECKING:
-    from lexicons.load import Lexicon
+    from screening.types import Conversation
 
-lexicon_app = typer.Typer(no_args_is_help=True, help="Check, test and explain the lexicon.")
+measure_app = typer.Typer(no_args_is_help=True, help="Measure on traffic.")
 
-LexiconFolder = Annotated[
-    Path | None, typer.Option("--lexicon", help="A lexicon folder instead of the packaged one.", file_okay=False, exists=True)
-]
+Columns = Annotated[str | None, typer.Option(help="Column profile: a ready one's name or a TOML file.")]
+Roles = Annotated[Path | None, typer.Option(help="TOML file with role words for plain chat text.")]
+Format = Annotated[str | None, typer.Option("--format", help="The file's format where its name does not tell.")]
 
 
-def open_lexicon(folder: Path | None) -> "Lexicon":
-    """The lexicon in `folder` or the packaged one; a bad lexicon ends the command with its problems."""
-    from lexicons.errors import LexiconError
-    from lexicons.load import PACKAGED, load
+def screen(
+    file: Annotated[str, typer.Argument(help="A file of conversations, or - for JSON Lines on standard input.")],
+    profile: ProfileFile = None,
+    lexicon: LexiconFolder = None,
+    columns: Columns = None,
+    roles: Roles = None,
+    format_: Format = None,
+) -> None:
+    """Screen conversations; screenings go to standard output as JSON Lines, refusals to standard error.
+
+    Exit status: 0 all screened, 1 some inputs were refused, 2 unusable call.
+    """
+    import sys
+
+    from screening.errors import InputError
+    from screening.readers import files
+    from screening.replay import encode
+
+    refused = 0
+
+    def conversations() -> Iterator["Conversation"]:
+        nonlocal refused
+        for item in items:
+            if isinstance(item, files.Refused):
+                refused += 1
+                typer.echo(f"{item.source}:{item.row}: {item.reason}", err=True)
+            else:
+                yield item
 
     try:
-        return load(folder or PACKAGED)
-    except LexiconError as error:
-        for problem in error.problems:
-            typer.echo(problem, err=True)
-        typer.echo(f"{len(error.problems)} problems; the lexicon does not load", err=True)
-        raise typer.Exit(2) from None
-
-
-def _finish(problems: list[str], good: str) -> None:
-    for problem in problems:
-        typer.echo(problem)
-    if problems:
-        typer.echo(f"{len(problems)} problems", err=True)
+        items = files.read(file, columns=columns, roles=roles, format_=format_)
+        screener = open_screener(lexicon, profile)
+        out = sys.stdout.buffer
+        for screening in screener.screen_many(conversations()):
+            out.write(encode(screening) + b"\n")
+        out.flush()
+    except InputError as error:
+        refuse(error)
+    except BrokenPipeError:
+        sys.stderr.close()
+        raise typer.Exit(1) from None
+    if refused:
+        typer.echo(f"{refused} inputs were refused", err=True)
         raise typer.Exit(1)
-    typer.echo(good)
 
 
-@lexicon_app.command("check")
-def check(folder: LexiconFolder = None) -> None:
-    """Lint the lexicon: schema, duplicates, phrases inside common words, patterns, lock."""
-    from lexicons import lock
-    from lexicons.load import PACKAGED
-    from screening import lint
-
-    lexicon = open_lexicon(folder)
-    problems = [*lint.problems(lexicon), *lock.problems(lexicon.rules, lock.read(folder or PACKAGED))]
-    _finish(problems, f"{len(lexicon.rules)} rules, {len(lexicon.cues)} cues, {len(lexicon.standards)} standards: no problem")
-
-
-@lexicon_app.command("test")
-def test(
-    only: Annotated[list[str] | None, typer.Argument(help="Rule ids, signals or file prefixes; all when left out.")] = None,
-    folder: LexiconFolder = None,
+def replay(
+    screening_file: Annotated[Path, typer.Argument(metavar="SCREENING.json", exists=True, dir_okay=False)],
+    conversation: Annotated[Path, typer.Option("--conversation", help="The conversation (JSON).", exists=True, dir_okay=False)],
+    profile: ProfileFile = None,
+    lexicon: LexiconFolder = None,
 ) -> None:
-    """Run the examples of rules and cues: every hit at its mark, every miss quiet, every phrase and branch shown."""
-    from screening.examples import ExampleRunner
+    """Screen a conversation again and compare with a screening: "identical", or what differs and which version changed."""
+    import msgspec
 
-    lexicon = open_lexicon(folder)
-    rules = [r for r in lexicon.rules if not only or any(r.id.startswith(o) or r.signal.startswith(o) for o in only)]
-    runner = ExampleRunner(lexicon)
-    problems = list(runner.problems(rules))
-    if not only:
-        problems += runner.cue_problems()
-    _finish(problems, f"{len(rules)} rules: every example holds")
+    from screening.errors import InputError
+    from screening.readers.records import from_json
+    from screening.replay import differences
+    from screening.types import Screening
+
+    try:
+        before = msgspec.json.decode(screening_file.read_bytes(), type=Screening)
+        after = open_screener(lexicon, profile).screen(from_json(conversation.read_bytes()))
+    except (InputError, msgspec.DecodeError) as error:
+        refuse(error)
+    found = list(differences(before, after))
+    for line in found:
+        typer.echo(line)
+    if found:
+        raise typer.Exit(1)
+    typer.echo("identical")
 
 
-@lexicon_app.command("lock")
-def lock_rules(folder: LexiconFolder = None) -> None:
-    """Renew the lock after rules were changed on purpose."""
-    from lexicons import lock
-    from lexicons.load import PACKAGED
+def evaluate(
+    file: Annotated[Path, typer.Argument(help="A labelled set, such as tests/data/test.jsonl.", exists=True, dir_okay=False)],
+    profile: ProfileFile = None,
+    lexicon: LexiconFolder = None,
+    mistakes: Annotated[bool, typer.Option("--mistakes", help="Name every wrong decision (ids, no text).")] = False,
+    write_scores: Annotated[bool, typer.Option("--write-scores", help="Keep the counts as the rules' prior scores.")] = False,
+) -> None:
+    """Print precision and recall per signal, style and clause with Wilson intervals, and what each rule file adds."""
+    from screening import evaluate as evaluation_
+    from screening.errors import InputError
+    from screening.evaluate_tables import print_tables
 
-    lexicon = open_lexicon(folder)
-    lock.write(lexicon.rules, folder or PACKAGED)
-    typer.echo(f"{len(lexicon.rules)} rules locked")
+    try:
+        turns, conversations = evaluation_.read(file)
+    except InputError as error:
+        refuse(error)
+    evaluation = evaluation_.Evaluation(open_screener(lexicon, profile), turns, conversations)
+    print_tables(evaluation)
+    if mistakes:
+        for record, kind, signal, sources in evaluation.mistakes():
+            typer.echo(f"{record}\t{kind}\t{signal}\t{','.join(sources)}")
+        for record, missing, extra in evaluation.clause_mistakes():
+            typer.echo(f"{record}\tmissed {','.join(sorted(missing)) or '-'}\tfalse {','.join(sorted(extra)) or '-'}")
+    if write_scores:
+        from lexicons.load import PACKAGED
+
+        typer.echo(f"scores written to {evaluation_.write_scores(evaluation, lexicon or PACKAGED)}")
+
+
+@measure_app.command("false-alarms")
+def false_alarms(
+    file: Annotated[str, typer.Argument(help="A file of conversations believed clean.")],
+    profile: ProfileFile = None,
+    lexicon: LexiconFolder = None,
+    columns: Columns = None,
+    roles: Roles = None,
+    format_: Format = None,
+    show: Annotated[bool, typer.Option("--show", help="Print each alarm with the words around it.")] = False,
+) -> None:
+    """Count active flags that do not rest on times, per 1,000 agent turns of clean traffic."""
+    from screening import measure
+    from screening.errors import InputError
+    from screening.evaluate import share_text
+    from screening.readers import files
+
+    refused = 0
+
+    def conversations() -> Iterator["Conversation"]:
+        nonlocal refused
+        for item in items:
+            if isinstance(item, files.Refused):
+                refused += 1
+            else:
+                yield item
+
+    try:
+        items = files.read(file, columns=columns, roles=roles, format_=format_)
+        result = measure.false_alarms(open_screener(lexicon, profile), conversations())
+    except InputError as error:
+        refuse(error)
+    if show:
+        for alarm in result.alarms:
+            typer.echo(f"{alarm.conversation}\t{alarm.flag.signal}\t{alarm.flag.source.id}\t{alarm.around}")
+    for signal, count in result.by_signal.most_common():
+        typer.echo(f"{signal}\t{count}")
+    typer.echo(f"{len(result.alarms)} alarms in {result.agent_turns} agent turns: {result.per_thousand:.2f} per 1,000")
+    typer.echo(f"share of turns {share_text(len(result.alarms), result.agent_turns)}; {refused} inputs refused")

@@ -8,9 +8,11 @@ import msgspec
 from lexicons import pattern as language
 from lexicons.load import MARK, Lexicon, example_text
 from lexicons.schema import Example, Rule
-from screening.detect.reading import Reading, Vocabulary
+from screening.detect.reading import Batch
 from screening.detect.rules import RuleDetector
-from screening.normalise.clean import CleanBatch, clean_text
+from screening.detect.vocabulary import Vocabulary
+from screening.errors import InputError
+from screening.normalise.clean import clean_text
 from screening.types import Conversation, Finding, Role, Turn
 
 SLOTS = {"称呼": "王女士", "商户名": "小店", "时限": "今天18点前"}
@@ -18,16 +20,19 @@ _SLOT = re.compile(r"\{([^{}]+)\}")
 _SPEAKERS: dict[str, Role] = {"客户": "customer", "客服": "agent", "系统": "system", "机器人": "bot"}
 
 
+def parse_line(line: str) -> Turn:
+    """A turn written as 客户：…, 客服：…, 系统：… or 机器人：…; raises `InputError`."""
+    speaker, mark, text = line.partition("：")
+    if not mark or speaker not in _SPEAKERS:
+        raise InputError(f"context line {line!r} must begin with one of {'、'.join(_SPEAKERS)} and ：")
+    return Turn(_SPEAKERS[speaker], text)
+
+
 def example_conversation(rule: Rule, example: str | Example) -> Conversation:
     """The example as a conversation whose last turn is the judged one."""
-    turns = []
-    for line in () if isinstance(example, str) else example.context:
-        speaker, mark, text = line.partition("：")
-        if not mark or speaker not in _SPEAKERS:
-            raise ValueError(f"rule {rule.id!r}: context line {line!r} must begin with one of {'、'.join(_SPEAKERS)} and ：")
-        turns.append(Turn(_SPEAKERS[speaker], text))
+    turns = [parse_line(line) for line in (() if isinstance(example, str) else example.context)]
     text = re.sub("[«»]", "", example_text(example))
-    turns.append(Turn("system" if rule.speaker == "system" else rule.speaker, text))
+    turns.append(Turn(rule.speaker, text))
     return Conversation(id=rule.id, turns=tuple(turns))
 
 
@@ -53,9 +58,7 @@ class ExampleRunner:
 
     def findings(self, conversation: Conversation) -> list[Finding]:
         """Findings of all rules in a conversation."""
-        batch = CleanBatch([turn.text for turn in conversation.turns])
-        reading = Reading(conversation, self._vocabulary, batch, self._vocabulary.nominate(batch), 0)
-        return self._detector.detect(reading)
+        return self._detector.detect(next(Batch([conversation], self._vocabulary).readings()))
 
     def problems(self, rules: Iterable[Rule]) -> Iterator[str]:
         """What the examples of the given rules show to be wrong, one line each."""

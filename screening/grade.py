@@ -67,10 +67,10 @@ def _after_precedence(
     higher = [i for clause, indices in broken if clause.level != lowest for i in indices]
     kept = []
     for clause, indices in broken:
-        if clause.level == lowest:
-            indices = [i for i in indices if not any(_same_matter(findings[i], findings[j]) for j in higher)]
-        if indices:
-            kept.append((clause, indices))
+        above = higher if clause.level == lowest else []
+        left = [i for i in indices if not any(_same_matter(findings[i], findings[j]) for j in above)]
+        if left:
+            kept.append((clause, left))
     return kept
 
 

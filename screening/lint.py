@@ -27,9 +27,9 @@ def problems(lexicon: Lexicon) -> Iterator[str]:
         if rule.signal.startswith(_SUGGESTS) and rule.suggestion is None:
             yield f"rule {rule.id!r}: `suggestion` is missing; {rule.signal} rules offer a polite alternative"
         if rule.pattern is not None and rule.fold == "sound":
-            yield f"rule {rule.id!r}: `fold` = \"sound\" works on phrases; name homophones of a pattern in a word set"
+            yield f'rule {rule.id!r}: `fold` = "sound" works on phrases; name homophones of a pattern in a word set'
         if rule.fold == "sound" and any(len(phrase) < 3 for phrase in rule.any_of):
-            yield f"rule {rule.id!r}: `fold` = \"sound\" needs phrases of three characters or more"
+            yield f'rule {rule.id!r}: `fold` = "sound" needs phrases of three characters or more'
 
 
 def _forms(rules: list[Rule], lexicon: Lexicon) -> Iterator[str]:
@@ -38,8 +38,8 @@ def _forms(rules: list[Rule], lexicon: Lexicon) -> Iterator[str]:
             clean = clean_text(phrase).clean
             if clean != phrase:
                 yield f"rule {rule.id!r}: phrase {phrase!r} is written otherwise in the clean view: {clean!r}"
-        patterns = filter(None, (rule.pattern, rule.after and rule.after.pattern, *rule.unless))
-        for pattern in patterns:
+        patterns = [rule.pattern, rule.after.pattern if rule.after else None, *rule.unless]
+        for pattern in filter(None, patterns):
             if clean_text(pattern).clean != pattern:
                 yield f"rule {rule.id!r}: pattern {pattern!r} is written otherwise in the clean view"
             try:

@@ -2,22 +2,19 @@
 
 from collections.abc import Iterable, Iterator, Sequence
 
-import numpy as np
-
 import screening
 from lexicons.load import Lexicon, packaged, standard_version
 from screening import grade, profile, scores
 from screening.detect import patterns, phrases, privacy, rules
 from screening.detect.conduct.detector import ConductDetector
-from screening.detect.reading import Nominations, Reading, Vocabulary
+from screening.detect.reading import Batch, Reading
+from screening.detect.vocabulary import Vocabulary
 from screening.normalise import tables
-from screening.normalise.clean import CleanBatch
 from screening.profile import Profile
 from screening.types import Candidate, Conversation, Detector, Failure, Finding, Flag, Screening, Source, Versions
 
 BATCH_TURNS = 2048
 _STATUS_ORDER = {"active": 0, "shadow": 1, "excused": 2}
-_SUSPECT_DIGITS = 6
 
 
 class Screener:
@@ -71,32 +68,22 @@ class Screener:
             yield from self._screen_batch(batch)
 
     def _screen_batch(self, conversations: Sequence[Conversation]) -> Iterator[Screening]:
-        batch = CleanBatch([turn.text for conversation in conversations for turn in conversation.turns])
-        nominations = self._vocabulary.nominate(batch)
-        suspects = _personal_suspects(batch)
-        first = 0
-        for conversation in conversations:
-            yield self._screen_one(conversation, batch, nominations, suspects, first)
-            first += len(conversation.turns)
+        return map(self._screen_one, Batch(conversations, self._vocabulary).readings())
 
-    def _screen_one(
-        self, conversation: Conversation, batch: CleanBatch, nominations: Nominations, suspects: set[int], first: int
-    ) -> Screening:
-        reading = Reading(conversation, self._vocabulary, batch, nominations, first)
-        count = len(conversation.turns)
+    def _screen_one(self, reading: Reading) -> Screening:
+        conversation = reading.conversation
         findings, not_checked, failures = self._conduct.detect(reading)
-        try:
-            findings += self._rules.detect(reading)
-        except Exception as error:  # noqa: BLE001 - the screening is marked incomplete and goes to a person
-            failures.append(Failure(rules.NAME, type(error).__name__))
-            not_checked.append(rules.NAME)
-        here = [i for i in range(count) if first + i in suspects] if suspects else []
-        if here:
-            findings += privacy.detect(reading, here)
+        for name, detect in ((rules.NAME, self._rules.detect), (privacy.NAME, privacy.detect)):
+            try:
+                findings += detect(reading)
+            except Exception as error:  # noqa: BLE001 - the screening is marked incomplete and goes to a person
+                failures.append(Failure(name, type(error).__name__))
+                not_checked.append(name)
+        turns = [reading.turn(i) for i in range(len(conversation.turns))] if self._detectors else []
         for detector in self._detectors:
             try:
-                findings += detector.detect(conversation, [reading.turn(i) for i in range(count)])
-            except Exception as error:  # noqa: BLE001
+                findings += detector.detect(conversation, turns)
+            except Exception as error:
                 failures.append(Failure(detector.name, type(error).__name__))
                 not_checked.append(detector.name)
         return self._assemble(conversation, findings, not_checked, failures)
@@ -179,14 +166,3 @@ def _without_doubles(conversation: Conversation, findings: list[Finding]) -> lis
         return finding.turn is None, finding.turn or 0, start or 0, finding.signal, end or 0, finding.id, finding.why
 
     return sorted(kept, key=order)
-
-
-def _personal_suspects(batch: CleanBatch) -> set[int]:
-    """Turns that may hold personal data: digits enough for a number, or an at sign."""
-    digits = (batch.bits & tables.DIGIT) > 0
-    starts = np.asarray(batch.raw_starts)
-    if not digits.any():
-        return set()
-    counts = np.add.reduceat(digits.astype(np.int32), starts[:-1])
-    return set(np.flatnonzero(counts >= _SUSPECT_DIGITS).tolist())
-

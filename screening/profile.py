@@ -78,7 +78,9 @@ def check(profile: Profile, lexicon: Lexicon) -> None:
     try:
         ZoneInfo(profile.timezone)
     except (ZoneInfoNotFoundError, ValueError):
-        raise InputError(f"profile {profile.name!r}: no time zone {profile.timezone!r}; write one such as Asia/Shanghai") from None
+        raise InputError(
+            f"profile {profile.name!r}: no time zone {profile.timezone!r}; write one such as Asia/Shanghai"
+        ) from None
     for pattern in profile.auto_replies:
         try:
             parse(expand_sets(pattern, lexicon.sets))

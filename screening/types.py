@@ -20,6 +20,7 @@ Status = Literal["active", "shadow", "excused"]
 Level = Literal["A", "B", "C"]
 SourceKind = Literal["rule", "model", "conduct", "privacy"]
 
+
 class Turn(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """One message or utterance. `at`/`ends_at`: when it began / the speaker stopped (phone)."""
 

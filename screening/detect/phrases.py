@@ -7,6 +7,7 @@ phrase stands, and whether a pattern matches, is decided afterwards on the few t
 import threading
 from bisect import bisect_left
 from collections.abc import Sequence
+from importlib.metadata import version
 
 import hyperscan
 import numpy as np
@@ -58,4 +59,4 @@ class Automaton:
         return hits
 
 
-ENGINE = f"hyperscan {hyperscan.__version__}"
+ENGINE = f"hyperscan {version('hyperscan')}"

@@ -11,23 +11,32 @@ from typing import Literal, NamedTuple
 from screening.detect.reading import Reading
 from screening.types import Finding, SourceKind, Span
 
+NAME = "privacy"
 VERSION = 1
 Kind = Literal["mobile", "landline", "id_card", "bank_card", "plate", "email", "address", "messenger_id", "order_number"]
 
-_ORDER = re.compile("(?:订单|单号|运单|快递单|物流单|工单|流水|编号|发票)(?:编?号码?)?(?:是|为|尾号|[:： ])*([a-z]{0,4}[0-9][0-9-]{6,24})")
+_ORDER = re.compile(
+    "(?:订单|单号|运单|快递单|物流单|工单|流水|编号|发票)(?:编?号码?)?(?:是|为|尾号|[:： ])*([a-z]{0,4}[0-9][0-9-]{6,24})"
+)
 _NUMBER = re.compile("(?<![0-9])(?:[0-9][ -]?){6,23}[0-9x](?![0-9])")
 _MOBILE = re.compile("(?:\\+?86)?(1[3-9][0-9]{9})")
 _LANDLINE = re.compile("(?<![0-9])(0[1-9][0-9]{1,2}[- ]?[2-8][0-9]{6,7})(?![0-9])")
 _EMAIL = re.compile("[a-z0-9][a-z0-9._+-]{0,40}@[a-z0-9-]{1,40}(?:\\.[a-z]{2,10}){1,3}")
-_PLATE = re.compile("[京津沪渝冀豫云辽黑湘皖鲁新苏浙赣鄂桂甘晋蒙陕吉闽贵粤青藏川宁琼][a-hj-np-z][·.]?[a-hj-np-z0-9]{5,6}(?![a-z0-9])")
+_PLATE = re.compile(
+    "[京津沪渝冀豫云辽黑湘皖鲁新苏浙赣鄂桂甘晋蒙陕吉闽贵粤青藏川宁琼][a-hj-np-z][·.]?[a-hj-np-z0-9]{5,6}(?![a-z0-9])"
+)
 _ADDRESS = re.compile(
     "[\u4e00-\u9fff]{2,12}(?:省|市|区|县|镇|街道|路|街|巷|大道)[\u4e00-\u9fff0-9]{0,16}[0-9一二三四五六七八九十]{1,5}(?:号|弄|栋|幢|座|单元|楼|室)(?:[0-9一二三四五六七八九十]{1,5}(?:号|栋|幢|座|单元|楼|室|层)){0,4}"
 )
-_MESSENGER = re.compile("(?:微信|vx|wx|v信|薇信|qq|扣扣|企鹅)(?:号码?|id)?(?:就?是|为|[:： ]){0,2}([a-z][a-z0-9_-]{5,19}|[1-9][0-9]{4,10})(?![0-9a-z])")
+_MESSENGER = re.compile(
+    "(?:微信|vx|wx|v信|薇信|qq|扣扣|企鹅)(?:号码?|id)?(?:就?是|为|[:： ]){0,2}([a-z][a-z0-9_-]{5,19}|[1-9][0-9]{4,10})(?![0-9a-z])"
+)
 _ID_WEIGHTS = (7, 9, 10, 5, 8, 4, 2, 1, 6, 3, 7, 9, 10, 5, 8, 4, 2)
 _OFFICIAL = re.compile("官方|热线|客服电话|服务电话|总机|前台|400|95[0-9]{3}|消费者|举报电话")
 _OWN = re.compile("(?:加|打|拨|联系|找|发|转|记|存)(?:一下|下|给)?我|我(?:的|自己|个人|私人)|私人|本人|我手机|我电话")
-_OTHERS = re.compile("(?:他|她|这位|那位|另一位|上一位|别的|其他|那个|隔壁)(?:的)?(?:客户|顾客|买家|用户|先生|女士|客人)?|买家|评价的人|投诉人|收货人|收件人")
+_OTHERS = re.compile(
+    "(?:他|她|这位|那位|另一位|上一位|别的|其他|那个|隔壁)(?:的)?(?:客户|顾客|买家|用户|先生|女士|客人)?|买家|评价的人|投诉人|收货人|收件人"
+)
 _PARTNERS = re.compile("快递员|配送员|骑手|师傅|网点|站点|物流|安装|维修|售后点|门店|厂家|司机|仓库|快递小哥|派件")
 _WINDOW = 24
 
@@ -116,12 +125,10 @@ def mask(text: str, clean: str, origin: list[int] | None) -> str:
     return "".join(chars)
 
 
-def detect(reading: Reading, suspects: list[int]) -> list[Finding]:
-    """Flags for agent turns that show personal data; `suspects` are turns that hold digits enough or an address."""
+def detect(reading: Reading) -> list[Finding]:
+    """Flags for agent turns that show personal data."""
     found: list[Finding] = []
-    for i in suspects:
-        if reading.conversation.turns[i].role != "agent":
-            continue
+    for i in reading.with_numbers():
         clean, turn = reading.clean(i), reading.turn(i)
         for item in personal_data(clean):
             words = clean[item.start : item.end]

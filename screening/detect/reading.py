@@ -1,143 +1,97 @@
-"""A conversation as the detectors read it: clean text on demand, and what the automaton nominated for each turn."""
+"""Conversations as the detectors read them: clean text on demand, and what was nominated for each turn."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Sequence
 
-from lexicons.load import Lexicon
-from screening.detect.patterns import SlotPattern
-from screening.detect.phrases import Automaton
+import numpy as np
+
+from lexicons.schema import Speaker
+from screening.detect.vocabulary import Nominations, Vocabulary
+from screening.normalise import tables
 from screening.normalise.clean import CleanBatch, CleanTurn
-from screening.normalise.fold import Folded, Folder, by_sound
+from screening.normalise.fold import Folded
 from screening.types import Conversation
 
 _NOTHING: frozenset[int] = frozenset()
+_SUSPECT_DIGITS = 6
 
 
-class Phrases:
-    """A list of phrases or one slot pattern, with what excuses an overlapping match."""
+class Batch:
+    """Many conversations normalised and searched at once; their turns lie side by side, one speaker's after the other's.
 
-    __slots__ = ("phrases", "slot", "unless")
+    Raises `InputError` where a text cannot be read.
+    """
 
-    def __init__(self, any_of: Sequence[str], pattern: str | None, unless: Sequence[str], sets: Mapping[str, tuple[str, ...]]):
-        self.phrases = tuple(any_of)
-        self.slot = None if pattern is None else SlotPattern(pattern, sets)
-        self.unless = tuple(SlotPattern(text, sets) for text in unless)
+    def __init__(self, conversations: Sequence[Conversation], vocabulary: Vocabulary):
+        turns = [turn for conversation in conversations for turn in conversation.turns]
+        roles = [turn.role for turn in turns]
+        speakers: tuple[Speaker, ...] = ("agent", "customer", "system")
+        order: list[int] = []
+        segments: dict[Speaker, tuple[int, int]] = {}
+        for speaker in speakers:
+            first = len(order)
+            order += [i for i, role in enumerate(roles) if role == speaker]
+            segments[speaker] = (first, len(order))
+        order += [i for i, role in enumerate(roles) if role == "bot"]
+        places = [0] * len(order)
+        for place, i in enumerate(order):
+            places[i] = place
+        self._conversations = conversations
+        self._vocabulary = vocabulary
+        self._places = places
+        self.texts = CleanBatch([turns[i].text for i in order])
+        self.nominations = vocabulary.nominate(self.texts, segments)
+        self._numbers = _with_numbers(self.texts, segments["agent"][1])
 
-    def literals(self) -> Sequence[str]:
-        """What nominates a turn."""
-        return self.phrases if self.slot is None else sorted(self.slot.triggers)
-
-    def spans(self, text: str) -> list[tuple[int, int]]:
-        """All places, longest phrase first where several begin together; the ones that `unless` overlaps are included."""
-        if self.slot is not None:
-            return self.slot.spans(text)
-        found = []
-        for phrase in self.phrases:
-            at = text.find(phrase)
-            while at >= 0:
-                found.append((at, at + len(phrase)))
-                at = text.find(phrase, at + 1)
-        return _outermost(found)
-
-    def excused(self, text: str, start: int, end: int) -> str | None:
-        """The innocent words that overlap a place, or None."""
-        for slot in self.unless:
-            for a, b in slot.spans(text):
-                if a < end and start < b:
-                    return text[a:b]
-        return None
-
-    def found(self, text: str) -> bool:
-        """Whether there is a place that nothing excuses."""
-        return any(self.excused(text, start, end) is None for start, end in self.spans(text))
+    def readings(self) -> "Iterator[Reading]":
+        """A reading for each conversation, in order."""
+        first = 0
+        for conversation in self._conversations:
+            last = first + len(conversation.turns)
+            yield Reading(conversation, self._vocabulary, self.texts, self.nominations, self._places[first:last], self._numbers)
+            first = last
 
 
-def _outermost(spans: list[tuple[int, int]]) -> list[tuple[int, int]]:
-    kept: list[tuple[int, int]] = []
-    for start, end in sorted(spans, key=lambda s: (s[0], -s[1])):
-        if not kept or end > kept[-1][1]:
-            kept.append((start, end))
-    return kept
-
-
-class Vocabulary:
-    """Everything of a lexicon that is looked for in text, behind one automaton. Ids: rules first, then cues."""
-
-    def __init__(self, lexicon: Lexicon):
-        self.rules = tuple(rule for rule in lexicon.rules if rule.status in ("active", "shadow"))
-        self.cues = lexicon.cues
-        self.entries = tuple(Phrases(e.any_of, e.pattern, e.unless, lexicon.sets) for e in (*self.rules, *self.cues))
-        self.folder = Folder(lexicon.writings)
-        self.kinds: dict[str, list[int]] = {}
-        for i, cue in enumerate(self.cues, len(self.rules)):
-            self.kinds.setdefault(cue.kind, []).append(i)
-        self._owners, self._automaton = _automaton({i: e.literals() for i, e in enumerate(self.entries)})
-        loose = {i: e.literals() for i, (r, e) in enumerate(zip(self.rules, self.entries, strict=False)) if r.fold != "none"}
-        self._loose_owners, self._loose = _automaton(loose)
-        self._sequences = Automaton(self.folder.sequences)
-        sounding = {
-            i: [by_sound(phrase) for phrase in rule.any_of] for i, rule in enumerate(self.rules) if rule.fold == "sound"
-        }
-        self._sound_owners, self._sounds = _automaton(sounding)
-
-    def nominate(self, batch: CleanBatch) -> "Nominations":
-        """Which entries each turn of a batch may hold: in the clean view, in the folded view, by sound."""
-        joined = batch.joined
-        clean = _owned(self._automaton.scan(joined), self._owners)
-        folded = _owned(self._loose.scan(self.folder.compact(joined)), self._loose_owners)
-        for turn in self._sequences.scan(joined):
-            folded.setdefault(turn, set()).update(
-                owner
-                for literal in self._loose.scan(self.folder.fold(batch.clean(turn)).text).get(0, ())
-                for owner in self._loose_owners[literal]
-            )
-        sound = _owned(self._sounds.scan(by_sound(joined)), self._sound_owners)
-        return Nominations(clean, folded, sound)
-
-
-class Nominations:
-    """Per turn of a batch: entries to look at in the clean view, the folded view and by sound."""
-
-    __slots__ = ("clean", "folded", "sound")
-
-    def __init__(self, clean: dict[int, set[int]], folded: dict[int, set[int]], sound: dict[int, set[int]]):
-        self.clean = clean
-        self.folded = folded
-        self.sound = sound
-
-
-def _automaton(literals: Mapping[int, Sequence[str]]) -> tuple[list[list[int]], Automaton]:
-    owners: dict[str, list[int]] = {}
-    for entry, texts in literals.items():
-        for text in texts:
-            owners.setdefault(text, []).append(entry)
-    return list(owners.values()), Automaton(list(owners))
-
-
-def _owned(hits: dict[int, set[int]], owners: Sequence[Sequence[int]]) -> dict[int, set[int]]:
-    return {turn: {owner for literal in literals for owner in owners[literal]} for turn, literals in hits.items()}
+def _with_numbers(texts: CleanBatch, agents: int) -> frozenset[int]:
+    """Agent turns with digits (also Chinese ones) enough for personal data."""
+    if agents == 0:
+        return _NOTHING
+    starts = np.asarray(texts.raw_starts[: agents + 1])
+    numerals = (texts.bits[: starts[-1]] & tables.NUMERAL) > 0
+    counts = np.add.reduceat(numerals.astype(np.int32), starts[:-1])
+    return frozenset(np.flatnonzero(counts >= _SUSPECT_DIGITS).tolist())
 
 
 class Reading:
     """One conversation inside a batch; turn numbers are the conversation's own."""
 
-    __slots__ = ("_batch", "_first", "_folded", "_nominations", "_signs", "conversation", "vocabulary")
+    __slots__ = ("_cues", "_folded", "_nominations", "_numbers", "_places", "_signs", "_texts", "conversation", "vocabulary")
 
-    def __init__(self, conversation: Conversation, vocabulary: Vocabulary, batch: CleanBatch, nominations: Nominations, first: int):
+    def __init__(
+        self,
+        conversation: Conversation,
+        vocabulary: Vocabulary,
+        texts: CleanBatch,
+        nominations: Nominations,
+        places: Sequence[int],
+        numbers: frozenset[int],
+    ):
         self.conversation = conversation
         self.vocabulary = vocabulary
-        self._batch = batch
+        self._texts = texts
         self._nominations = nominations
-        self._first = first
+        self._cues = nominations.cues
+        self._places = places
+        self._numbers = numbers
         self._folded: dict[int, Folded] = {}
         self._signs: dict[tuple[int, str], bool] = {}
 
     def clean(self, i: int) -> str:
         """Clean text of turn `i`."""
-        return self._batch.clean(self._first + i)
+        return self._texts.clean(self._places[i])
 
     def turn(self, i: int) -> CleanTurn:
         """Turn `i` with its way back to the original."""
-        return self._batch.turn(self._first + i)
+        return self._texts.turn(self._places[i])
 
     def folded(self, i: int) -> Folded:
         """Folded view of turn `i`."""
@@ -145,25 +99,27 @@ class Reading:
             self._folded[i] = self.vocabulary.folder.fold(self.clean(i))
         return self._folded[i]
 
-    def nominated(self, i: int) -> tuple[set[int] | frozenset[int], set[int] | frozenset[int], set[int] | frozenset[int]]:
-        """Entries nominated for turn `i`: (clean view, folded view, by sound)."""
-        at, n = self._first + i, self._nominations
-        return n.clean.get(at, _NOTHING), n.folded.get(at, _NOTHING), n.sound.get(at, _NOTHING)
+    def with_numbers(self) -> list[int]:
+        """Agent turns with digits enough for personal data."""
+        numbers = self._numbers
+        return [i for i, place in enumerate(self._places) if place in numbers] if numbers else []
+
+    def nominated(self) -> Iterator[tuple[int, set[int], set[int], set[int]]]:
+        """Turns with nominated rules: (turn, in the clean view, in the folded view, by sound)."""
+        clean, folded, sound, _ = self._nominations
+        for i, place in enumerate(self._places):
+            if place in clean or place in folded or place in sound:
+                yield i, clean.get(place) or set(), folded.get(place) or set(), sound.get(place) or set()
 
     def has(self, i: int, kind: str) -> bool:
         """Whether turn `i` shows a cue of this kind said by a speaker the cue is meant for."""
-        key = (i, kind)
-        if key not in self._signs:
-            self._signs[key] = self._look(i, kind)
-        return self._signs[key]
-
-    def _look(self, i: int, kind: str) -> bool:
-        nominated = self._nominations.clean.get(self._first + i)
-        if not nominated:
+        nominated = self._cues.get(self._places[i])
+        if nominated is None:
             return False
-        role = self.conversation.turns[i].role
-        for entry in self.vocabulary.kinds.get(kind, ()):
-            if entry in nominated and role in self.vocabulary.cues[entry - len(self.vocabulary.rules)].speaker:
-                if self.vocabulary.entries[entry].found(self.clean(i)):
-                    return True
-        return False
+        key = (i, kind)
+        known = self._signs.get(key)
+        if known is None:
+            entries = self.vocabulary.kinds.get(kind, _NOTHING) & nominated
+            known = bool(entries) and any(self.vocabulary.entries[entry].found(self.clean(i)) for entry in sorted(entries))
+            self._signs[key] = known
+        return known

@@ -7,7 +7,8 @@ from lexicons.schema import Rule
 from screening import tokenise
 from screening.detect.excuses import Excuses
 from screening.detect.patterns import SlotPattern
-from screening.detect.reading import Phrases, Reading, Vocabulary
+from screening.detect.reading import Reading
+from screening.detect.vocabulary import Phrases, Vocabulary
 from screening.normalise.fold import by_sound
 from screening.types import Conversation, Finding
 
@@ -28,17 +29,10 @@ class RuleDetector:
         found: list[Finding] = []
         rules = self._vocabulary.rules
         repeated: dict[str, list[Finding]] = {}
-        for i, turn in enumerate(reading.conversation.turns):
-            if turn.role == "bot":
-                continue
-            clean, folded, sound = reading.nominated(i)
-            if not (clean or folded or sound):
-                continue
+        for i, clean, folded, sound in reading.nominated():
             for entry in sorted(clean | folded | sound):
-                if entry >= len(rules):
-                    break
                 rule = rules[entry]
-                if rule.speaker != turn.role or not self._in_place(rule, reading, i):
+                if not self._in_place(rule, reading, i):
                     continue
                 views = (entry in clean, entry in folded, entry in sound)
                 for finding in self._locate(rule, self._vocabulary.entries[entry], reading, i, views):
@@ -161,5 +155,3 @@ def _by_sound(phrases: Phrases, clean: str) -> Iterator[tuple[int, int]]:
                 ):
                     yield at, end
             at = heard.find(sounding, at + 1)
-
-

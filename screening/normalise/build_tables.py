@@ -116,9 +116,16 @@ def main() -> None:
     total = sum(frequency.values())
     common = {c: round(-math.log(n / total), 2) for c, n in frequency.most_common(1500)}
     (DATA / "char_surprisal.json").write_text(json.dumps(common, ensure_ascii=False, sort_keys=True), encoding="utf-8")
-    counts = {"characters": len(characters), "phrases": len(phrases), "forms": len(single), "expansions": len(many), "readings": len(tones)}
+    counts = {
+        "characters": len(characters),
+        "phrases": len(phrases),
+        "forms": len(single),
+        "expansions": len(many),
+        "readings": len(tones),
+    }
     (DATA / "source.json").write_text(
-        json.dumps({"opencc": OPENCC, "unicode": unicodedata.unidata_version, "counts": counts}, indent=1) + "\n", encoding="utf-8"
+        json.dumps({"opencc": OPENCC, "unicode": unicodedata.unidata_version, "counts": counts}, indent=1) + "\n",
+        encoding="utf-8",
     )
 
 

@@ -7,7 +7,7 @@ character), then lost characters are marked, then NFKC with width and case, then
 import re
 from bisect import bisect_right
 from collections.abc import Iterator, Sequence
-from itertools import accumulate
+from itertools import accumulate, pairwise
 
 import numpy as np
 
@@ -137,7 +137,7 @@ class CleanBatch:
     def _respell(self, turns: Sequence[int]) -> None:
         pieces: list[str] = []
         starts = list(self.raw_starts)
-        lengths = [b - a for a, b in zip(starts, starts[1:], strict=False)]
+        lengths = [b - a for a, b in pairwise(starts)]
         at = 0
         for i in turns:
             clean, origin = clean_slowly(self.texts[i])

@@ -55,6 +55,13 @@ class Folder:
     def __init__(self, writings: Mapping[str, str]):
         self._writings = {clean_text(form).clean: to for form, to in writings.items()}
         self._pattern = re.compile("|".join(map(re.escape, sorted(self._writings, key=lambda f: (-len(f), f)))) or "(?!)")
+        han, content = "\u3400-\u9fff", "\u3400-\u9fffa-z0-9"
+        forms = "".join(re.escape(form) for form in sorted(self._writings) if len(form) == 1)
+        natural = "".join(map(re.escape, sorted(_NATURAL)))
+        self._evidence = re.compile(
+            f"[{content}][^{content}]{{0,3}}[^{content}{natural}][^{content}]{{0,3}}[{content}]"
+            f"|([{han}])\\1\\1|([{han}])\\2([{han}])\\3" + (f"|[{forms}]" if forms else "")
+        )
         self.sequences = tuple(sorted(form for form in self._writings if len(form) > 1))
         self._table = np.arange(tables.POINTS, dtype=np.uint32)
         for form, to in self._writings.items():
@@ -72,7 +79,12 @@ class Folder:
         points = points[((bits & _CONTENT) > 0) | feed]
         again = np.zeros(points.size, dtype=bool)
         again[1:] = (points[1:] == points[:-1]) & (points[1:] > _LAST_LATIN)
-        return points[~again].tobytes().decode("utf-32-le")
+        compacted: str = points[~again].tobytes().decode("utf-32-le")
+        return compacted
+
+    def suspicious(self, clean: str) -> bool:
+        """Whether a clean text shows any disguise besides ordinary punctuation between characters."""
+        return self._evidence.search(clean) is not None
 
     def fold(self, clean: str) -> Folded:
         """The folded view of a clean text."""

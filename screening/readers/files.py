@@ -1,32 +1,78 @@
 """From a file's name to its reader, with the check for doubles that all formats share."""
 
+import sys
 from collections.abc import Iterable, Iterator
 from pathlib import Path
+from typing import BinaryIO
 
 from screening.errors import InputError
-from screening.readers import jsonl
+from screening.readers import chat_text, json_array, jsonl, tables
 from screening.readers.records import Refused
 from screening.readers.seen import SeenIds
 from screening.types import Conversation
 
+__all__ = ["FORMATS", "Refused", "read"]
 
-def read(path: Path) -> Iterator[Conversation | Refused]:
-    """Conversations and refusals of one file; raises `InputError` when the file as a whole cannot be read."""
-    if not path.is_file():
-        raise InputError(f"{path}: no such file")
-    suffix = path.suffix.lower()
-    if suffix in (".jsonl", ".ndjson"):
-        return without_doubles(jsonl.read(path, path.name), path.name)
-    raise InputError(f"{path.name}: unknown format {suffix or '(no suffix)'}")
+FORMATS = {
+    ".jsonl": "jsonl",
+    ".ndjson": "jsonl",
+    ".json": "json",
+    ".csv": "csv",
+    ".tsv": "csv",
+    ".xlsx": "xlsx",
+    ".xls": "xlsx",
+    ".xlsb": "xlsx",
+    ".ods": "xlsx",
+    ".parquet": "parquet",
+    ".pq": "parquet",
+    ".txt": "chat",
+    ".log": "chat",
+}
+
+
+def read(
+    file: str, *, columns: str | None = None, roles: Path | None = None, format_: str | None = None
+) -> Iterator[Conversation | Refused]:
+    """Conversations and refusals of a file, or of standard input for "-"; raises `InputError` when the whole cannot be read."""
+    path = Path(file)
+    kind = format_ or ("jsonl" if file == "-" else FORMATS.get(path.suffix.lower()))
+    if kind is None or kind not in FORMATS.values():
+        known = ", ".join(sorted(set(FORMATS.values())))
+        raise InputError(f"{file}: unknown format {kind or path.suffix or '(no suffix)'}; name one of {known} with --format")
+    if file != "-" and not path.is_file():
+        raise InputError(f"{file}: no such file")
+    if file != "-" and path.stat().st_size == 0:
+        raise InputError(f"{file}: the file is empty")
+    name = "standard input" if file == "-" else path.name
+    source = sys.stdin.buffer if file == "-" else path
+    return without_doubles(_items(source, kind, name, columns, roles), name)
+
+
+def _items(
+    source: Path | BinaryIO, kind: str, name: str, columns: str | None, roles: Path | None
+) -> Iterator[Conversation | Refused]:
+    if kind == "jsonl":
+        return jsonl.read(source, name)
+    if kind == "csv":
+        return tables.read_csv(source, name, columns)
+    if kind == "chat":
+        return chat_text.read(source, name, chat_text.load_roles(roles) if roles else chat_text.ChatRoles())
+    if not isinstance(source, Path):
+        raise InputError(f"{kind} cannot be read from standard input; give a file")
+    if kind == "json":
+        return json_array.read(source, name)
+    if kind == "xlsx":
+        return tables.read_xlsx(source, name, columns)
+    return tables.read_parquet(source, name, columns)
 
 
 def without_doubles(items: Iterable[Conversation | Refused], name: str) -> Iterator[Conversation | Refused]:
-    """Refuse every conversation whose id was seen before."""
+    """Refuse every conversation whose id was seen before; `row` then counts conversations."""
     seen = SeenIds()
-    count = 0
-    for item in items:
-        count += 1
+    for count, item in enumerate(items, 1):
         if isinstance(item, Conversation) and not seen.add(item.id):
-            yield Refused(name, count, f"id {item.id!r} stands already in an earlier row; ids are unique in a file", item.id)
+            yield Refused(
+                name, count, f"id {item.id!r} stands already in an earlier conversation; ids are unique in a file", item.id
+            )
         else:
             yield item

@@ -105,7 +105,9 @@ def parse_time(value: Any, field: str) -> datetime | None:
     if value is None or value == "":
         return None
     text = str(value).strip().replace("/", "-")
-    match = re.fullmatch(r"(\d{4})-(\d{1,2})-(\d{1,2})[T ]+(\d{1,2}):(\d{2})(:\d{2}(?:\.\d{1,6})?)?\s*(Z|[+-]\d{2}:?\d{2})?", text)
+    match = re.fullmatch(
+        r"(\d{4})-(\d{1,2})-(\d{1,2})[T ]+(\d{1,2}):(\d{2})(:\d{2}(?:\.\d{1,6})?)?\s*(Z|[+-]\d{2}:?\d{2})?", text
+    )
     if match:
         year, month, day, hour, minute, seconds, zone = match.groups()
         text = f"{year}-{int(month):02}-{int(day):02}T{int(hour):02}:{minute}{seconds or ':00'}{zone or ''}"

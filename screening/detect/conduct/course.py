@@ -99,7 +99,9 @@ def seconds_text(value: float) -> str:
     return f"{minutes // 60} 小时 {minutes % 60} 分"
 
 
-def over_limit(signal: str, turn: int | None, name: str, value: float, limit: Limit, what: str, interval: tuple[float, float] | None) -> Finding:
+def over_limit(
+    signal: str, turn: int | None, name: str, *, value: float, limit: Limit, what: str, interval: tuple[float, float] | None
+) -> Finding:
     """A finding that a threshold was broken; says which standard set it."""
     return Finding(
         signal=signal,

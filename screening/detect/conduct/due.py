@@ -8,12 +8,33 @@ from datetime import datetime, time, timedelta, tzinfo
 from typing import NamedTuple
 
 _NUMBER = "(?:[0-9]{1,3}|[一二两三四五六七八九十半]{1,3})"
-_UNITS = {"秒": "seconds", "分钟": "minutes", "分": "minutes", "小时": "hours", "钟头": "hours", "天": "days", "周": "weeks", "星期": "weeks"}
+_UNITS = {
+    "秒": "seconds",
+    "分钟": "minutes",
+    "分": "minutes",
+    "小时": "hours",
+    "钟头": "hours",
+    "天": "days",
+    "周": "weeks",
+    "星期": "weeks",
+}
 _SPAN = re.compile(f"({_NUMBER})\\s*(?:个)?(半)?(秒|分钟|小时|钟头|工作日|天|周|星期)(半)?(?:之内|以内|内|之后|以后|后|左右|里)?")
 _QUARTER = re.compile("([一三])刻钟")
 _DAY = re.compile("大后天|后天|明天|明日|明早|明晚|今天|今日|今早|今晚|当天|当日|本日|今儿|明儿")
 _DAY_OFFSET = {"大后天": 3, "后天": 2, "明": 1}
-_PART = {"凌晨": 6, "早上": 12, "上午": 12, "早": 12, "中午": 14, "下午": 18, "傍晚": 19, "晚上": 24, "晚": 24, "夜里": 24, "下班": 18}
+_PART = {
+    "凌晨": 6,
+    "早上": 12,
+    "上午": 12,
+    "早": 12,
+    "中午": 14,
+    "下午": 18,
+    "傍晚": 19,
+    "晚上": 24,
+    "晚": 24,
+    "夜里": 24,
+    "下班": 18,
+}
 _PART_RE = re.compile("(凌晨|早上|上午|中午|下午|傍晚|晚上|夜里|下班)")
 _CLOCK = re.compile(
     "(凌晨|早上|上午|中午|下午|傍晚|晚上|晚|早)?\\s*([0-9]{1,2}|[一二两三四五六七八九十]{1,3})\\s*(?:[点时](?!间|候)|:)\\s*(半|[0-9]{1,2}|[一二三四五六七八九十]{1,3})?\\s*(?:分)?(?:钟|整)?"
@@ -152,9 +173,7 @@ def _at_hour(day: datetime, hour: int) -> datetime:
 def _at_clock(day: datetime, part: str, match: re.Match[str]) -> datetime:
     hour = int(number(match[2]))
     minute = 30 if match[3] == "半" else int(number(match[3])) if match[3] else 0
-    if part in ("下午", "傍晚", "晚上", "晚") and hour < 12:
-        hour += 12
-    elif not part and 1 <= hour <= 7 and day.hour >= hour:
+    if (part in ("下午", "傍晚", "晚上", "晚") and hour < 12) or (not part and 1 <= hour <= 7 and day.hour >= hour):
         hour += 12
     if hour >= 24 or minute > 59:
         return _end_of_day(day)

@@ -28,7 +28,13 @@ def overrun_holds(course: Course) -> list[Finding]:
         for limit in limits:
             if value > limit.value:
                 found[turn, limit.value] = over_limit(
-                    SIGNAL, turn, "hold-overrun", value, limit, "请客户等待后未按时回复，等待", (course.times[i], end)
+                    SIGNAL,
+                    turn,
+                    "hold-overrun",
+                    value=value,
+                    limit=limit,
+                    what="请客户等待后未按时回复，等待",
+                    interval=(course.times[i], end),
                 )
     return list(found.values())
 
@@ -48,6 +54,14 @@ def dead_air(course: Course) -> list[Finding]:
         for limit in limits:
             if quiet > limit.value and not announced:
                 found.append(
-                    over_limit(SIGNAL, i, "dead-air", quiet, limit, "未说明即让客户空等", (course.ends[i - 1], course.times[i]))
+                    over_limit(
+                        SIGNAL,
+                        i,
+                        "dead-air",
+                        value=quiet,
+                        limit=limit,
+                        what="未说明即让客户空等",
+                        interval=(course.ends[i - 1], course.times[i]),
+                    )
                 )
     return found

@@ -71,7 +71,9 @@ def first_reply(course: Course) -> list[Finding]:
     turn = course.last_turn() if reply is None else reply
     interval = (course.times[anchor], end)
     return [
-        over_limit("response.slow_first", turn, "first-reply", value, limit, "首次人工响应用时", interval)
+        over_limit(
+            "response.slow_first", turn, "first-reply", value=value, limit=limit, what="首次人工响应用时", interval=interval
+        )
         for limit in limits
         if value > limit.value
     ]
@@ -85,7 +87,9 @@ def mean_reply(course: Course) -> list[Finding]:
         return []
     mean = sum(seconds for _, _, seconds in gaps) / len(gaps)
     return [
-        over_limit("response.slow", None, "mean-reply", mean, limit, f"{len(gaps)} 次应答的平均响应用时", None)
+        over_limit(
+            "response.slow", None, "mean-reply", value=mean, limit=limit, what=f"{len(gaps)} 次应答的平均响应用时", interval=None
+        )
         for limit in limits
         if mean > limit.value
     ]
@@ -112,6 +116,12 @@ def unattended(course: Course) -> list[Finding]:
                 interval = (course.times[i], end)
                 what = "客户情绪激动后未获回应"
                 found[turn, limit.value] = over_limit(
-                    "response.unattended_emotion", turn, "unattended-emotion", value, limit, what, interval
+                    "response.unattended_emotion",
+                    turn,
+                    "unattended-emotion",
+                    value=value,
+                    limit=limit,
+                    what=what,
+                    interval=interval,
                 )
     return list(found.values())

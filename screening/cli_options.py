@@ -1,0 +1,57 @@
+"""Options and endings that all commands share. Heavy modules load inside the functions."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, NoReturn
+
+import typer
+
+if TYPE_CHECKING:
+    from lexicons.load import Lexicon
+    from screening.pipeline import Screener
+
+LexiconFolder = Annotated[
+    Path | None, typer.Option("--lexicon", help="A lexicon folder instead of the packaged one.", file_okay=False, exists=True)
+]
+ProfileFile = Annotated[Path | None, typer.Option("--profile", help="A settings profile (TOML): standards, thresholds, zone.")]
+
+
+def open_lexicon(folder: Path | None) -> "Lexicon":
+    """The lexicon in `folder` or the packaged one; a bad lexicon ends the command with its problems."""
+    from lexicons.errors import LexiconError
+    from lexicons.load import PACKAGED, load
+
+    try:
+        return load(folder or PACKAGED)
+    except LexiconError as error:
+        for problem in error.problems:
+            typer.echo(problem, err=True)
+        typer.echo(f"{len(error.problems)} problems; the lexicon does not load", err=True)
+        raise typer.Exit(2) from None
+
+
+def open_screener(lexicon: Path | None, profile: Path | None) -> "Screener":
+    """A screener from the command's options; ends the command with a message where they do not fit."""
+    from screening.errors import InputError
+    from screening.pipeline import Screener
+    from screening.profile import Profile, load
+
+    try:
+        return Screener(open_lexicon(lexicon), Profile() if profile is None else load(profile))
+    except InputError as error:
+        refuse(error)
+
+
+def refuse(error: Exception) -> NoReturn:
+    """End the command: the call is unusable."""
+    typer.echo(f"screening: {error}", err=True)
+    raise typer.Exit(2) from None
+
+
+def finish(problems: list[str], good: str) -> None:
+    """End a check: the problems and status 1, or the good word."""
+    for problem in problems:
+        typer.echo(problem)
+    if problems:
+        typer.echo(f"{len(problems)} problems", err=True)
+        raise typer.Exit(1)
+    typer.echo(good)
