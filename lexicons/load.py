@@ -20,10 +20,10 @@ PACKAGED = Path(str(resources.files("lexicons")))
 MARK = re.compile("«([^«»]+)»")
 CUE_KINDS = frozenset(
     (
-        *("greeting", "closing", "hold", "hold_return", "open_question", "objection", "upset", "agreement", "silence_prompt"),
+        *("greeting", "closing", "hold", "open_question", "objection", "upset", "agreement", "silence_prompt"),
         *("bad_line", "wrong_number", "nuisance_warning", "transfer", "transfer_ask", "transfer_wanted", "refusal"),
-        *("closing_notice", "transfer_notice", "auto_reply", "promise", "unkept", "complaint_wish", "apology", "quotation"),
-        *("negation", "talk_over"),
+        *("closing_notice", "transfer_notice", "auto_reply", "promise", "unkept", "complaint_wish", "quotation"),
+        "negation",
     )
 )
 _ID = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
@@ -81,7 +81,7 @@ def _duplicates(entries: Iterable[tuple[str, str]], what: str, problems: list[st
 
 def _check_pattern(text: str, sets: Mapping[str, tuple[str, ...]], where: str, problems: list[str]) -> None:
     try:
-        patterns.parse(patterns.expand_sets(text, sets))
+        patterns.parse(text, sets)
     except patterns.PatternError as error:
         problems.append(f"{where}: {error}")
 

@@ -5,7 +5,9 @@ has a bounded length. Parsed with the standard library's own parser; nothing her
 """
 
 import re
-from collections.abc import Iterator, Mapping
+import warnings
+from collections.abc import Callable, Iterator, Mapping
+from functools import lru_cache
 from re import _constants as op  # type: ignore[attr-defined]
 from re import _parser  # type: ignore[attr-defined]
 from typing import Any, TypeAlias
@@ -15,21 +17,29 @@ LENGTH_LIMIT = 120
 _SET_NAME = re.compile(r"\{([a-z_][a-z0-9_]*)\}")
 
 Node: TypeAlias = tuple[Any, Any]
+Sets: TypeAlias = Mapping[str, tuple[str, ...]]
+
+_FIRST_SET = 0xF0000  # a word set stands in the parse tree as one private character, numbered from here
 
 
 class PatternError(ValueError):
     """A pattern outside the language; the message says what and how to mend it."""
 
 
-def expand_sets(pattern: str, sets: Mapping[str, tuple[str, ...]]) -> str:
+def _forms(match: re.Match[str], sets: Sets) -> tuple[str, ...]:
+    if match[1] not in sets:
+        raise PatternError(f"word set {{{match[1]}}} does not exist; there are: {', '.join(sorted(sets))}")
+    return sets[match[1]]
+
+
+def expand_sets(pattern: str, sets: Sets) -> str:
     """Replace `{name}` by an alternation of the set's forms, longest first."""
 
-    def forms(match: re.Match[str]) -> str:
-        if match[1] not in sets:
-            raise PatternError(f"word set {{{match[1]}}} does not exist; there are: {', '.join(sorted(sets))}")
-        return "(?:" + "|".join(map(re.escape, sorted(sets[match[1]], key=lambda f: (-len(f), f)))) + ")"
+    def alternation(match: re.Match[str]) -> str:
+        forms = sorted(_forms(match, sets), key=lambda f: (-len(f), f))
+        return "(?:" + "|".join(map(re.escape, forms)) + ")"
 
-    return _SET_NAME.sub(forms, pattern)
+    return _SET_NAME.sub(alternation, pattern)
 
 
 def set_names(pattern: str) -> list[str]:
@@ -37,19 +47,141 @@ def set_names(pattern: str) -> list[str]:
     return _SET_NAME.findall(pattern)
 
 
-def parse(pattern: str) -> list[Node]:
-    """The parse tree of an expanded pattern, checked against the language; raises `PatternError`."""
-    try:
-        tree = list(_parser.parse(pattern))
-    except re.error as error:
-        raise PatternError(f"not a pattern: {error}") from None
-    _check(tree, repeated=False)
-    low, high = _parser.parse(pattern).getwidth()
-    if low == 0:
-        raise PatternError("matches the empty text; make at least one part required")
-    if high > LENGTH_LIMIT:
-        raise PatternError(f"may match {high} characters; the limit is {LENGTH_LIMIT}: shorten the gaps")
-    return tree
+class Parsed:
+    """A pattern checked against the language; raises `PatternError` when it is outside."""
+
+    __slots__ = ("_sets", "longest", "nodes", "shortest")
+
+    def __init__(self, pattern: str, sets: Sets):
+        used: list[tuple[str, ...]] = []
+
+        def placeholder(match: re.Match[str]) -> str:
+            used.append(_forms(match, sets))
+            return chr(_FIRST_SET + len(used) - 1)
+
+        marked = _SET_NAME.sub(placeholder, pattern)
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("error", FutureWarning)
+                self.nodes: list[Node] = list(_parser.parse(marked))
+        except (re.error, FutureWarning) as error:
+            raise PatternError(f"not a pattern: {error}") from None
+        self._sets = used
+        _check(self.nodes, repeated=False)
+        self.shortest, self.longest = self._width(self.nodes)
+        if self.shortest == 0:
+            raise PatternError("matches the empty text; make at least one part required")
+        if self.longest > LENGTH_LIMIT:
+            raise PatternError(f"may match {self.longest} characters; the limit is {LENGTH_LIMIT}: shorten the gaps")
+
+    def _set(self, point: int) -> tuple[str, ...] | None:
+        at = point - _FIRST_SET
+        return self._sets[at] if 0 <= at < len(self._sets) else None
+
+    def _width(self, nodes: list[Node]) -> tuple[int, int]:
+        low = high = 0
+        for kind, value in nodes:
+            a = b = 1
+            if kind is op.LITERAL:
+                forms = self._set(value)
+                if forms is not None:
+                    a, b = min(map(len, forms)), max(map(len, forms))
+            elif kind is op.AT:
+                a = b = 0
+            elif kind is op.SUBPATTERN:
+                a, b = self._width(list(value[3]))
+            elif kind is op.BRANCH:
+                widths = [self._width(list(branch)) for branch in value[1]]
+                a, b = min(w[0] for w in widths), max(w[1] for w in widths)
+            elif kind is op.MAX_REPEAT:
+                a, b = self._width(list(value[2]))
+                a, b = a * value[0], b * value[1]
+            low, high = low + a, high + b
+        return low, high
+
+    def triggers(self, limit: int, rank: Callable[[frozenset[str]], Any]) -> list[frozenset[str]]:
+        """Sets of at most about `limit` literals of which every match must hold one; each set is by itself sound.
+
+        Of the sets that one branch of an alternation offers, the highest by `rank` stands for the branch.
+        """
+        return self._literals(self.nodes, limit, rank)
+
+    def texts(self, limit: int) -> set[str] | None:
+        """All texts that the pattern matches when these are at most `limit`, else None."""
+        return self._finite(self.nodes, limit)
+
+    def _literals(self, nodes: list[Node], limit: int, rank: Callable[[frozenset[str]], Any]) -> list[frozenset[str]]:
+        found: list[frozenset[str]] = []
+        run: set[str] = {""}
+
+        def close() -> None:
+            nonlocal run
+            if "" not in run:
+                found.append(frozenset(run))
+            run = {""}
+
+        for kind, value in nodes:
+            items = self._finite([(kind, value)], limit)
+            if items is not None and len(run) * len(items) <= limit:
+                run = {head + tail for head in run for tail in items}
+                continue
+            close()
+            if items is not None:
+                run = set(items)
+            elif kind is op.SUBPATTERN:
+                found.extend(self._literals(list(value[3]), limit, rank))
+            elif kind is op.BRANCH:
+                found.extend(self._branch_literals([list(branch) for branch in value[1]], limit, rank))
+            elif kind is op.MAX_REPEAT and value[0] > 0:
+                found.extend(self._literals(list(value[2]), limit, rank))
+        close()
+        return found
+
+    def _branch_literals(
+        self, branches: list[list[Node]], limit: int, rank: Callable[[frozenset[str]], Any]
+    ) -> list[frozenset[str]]:
+        choices = [self._literals(branch, limit, rank) for branch in branches]
+        if not all(choices):
+            return []
+        return [frozenset().union(*(max(options, key=rank) for options in choices))]
+
+    def _finite(self, nodes: list[Node], limit: int) -> set[str] | None:
+        texts = {""}
+        for kind, value in nodes:
+            options: set[str] | None
+            if kind is op.LITERAL:
+                forms = self._set(value)
+                options = {chr(value)} if forms is None else set(forms)
+            elif kind is op.AT:
+                options = {""}
+            elif kind is op.IN:
+                options = _class_members(value)
+            elif kind is op.SUBPATTERN:
+                options = self._finite(list(value[3]), limit)
+            elif kind is op.BRANCH:
+                options = set()
+                for branch in value[1]:
+                    inner = self._finite(list(branch), limit)
+                    options = None if inner is None or options is None else options | inner
+            elif kind is op.MAX_REPEAT and value[1] <= 3:
+                inner = self._finite(list(value[2]), limit)
+                options = None if inner is None else _repeat(inner, value[0], value[1], limit)
+            else:
+                options = None
+            if options is None or (len(texts) > 1 and len(texts) * len(options) > limit):
+                return None
+            texts = {head + tail for head in texts for tail in options}
+        return texts
+
+
+@lru_cache(maxsize=8192)
+def _parsed(pattern: str, names: tuple[tuple[str, tuple[str, ...]], ...]) -> Parsed:
+    return Parsed(pattern, dict(names))
+
+
+def parse(pattern: str, sets: Sets) -> Parsed:
+    """The checked parse of a pattern, remembered per pattern and the sets it names; raises `PatternError`."""
+    return _parsed(pattern, tuple((name, sets[name]) for name in dict.fromkeys(set_names(pattern)) if name in sets))
 
 
 def _check(nodes: list[Node], *, repeated: bool) -> None:
@@ -78,77 +210,10 @@ def _check(nodes: list[Node], *, repeated: bool) -> None:
             raise PatternError(f"{str(kind).lower()} is not part of the language (no lookaround, back-reference, \\b or lazy ?)")
 
 
-def literals(nodes: list[Node], limit: int = 400) -> list[frozenset[str]]:
-    """Sets of literals of which every match must hold one: each returned set is by itself a sound trigger."""
-    found: list[frozenset[str]] = []
-    run: set[str] = {""}
-
-    def close() -> None:
-        nonlocal run
-        if "" not in run:
-            found.append(frozenset(run))
-        run = {""}
-
-    for kind, value in nodes:
-        items = finite([(kind, value)], limit)
-        if items is not None and len(run) * len(items) <= limit:
-            run = {head + tail for head in run for tail in items}
-            continue
-        close()
-        if items is not None:
-            run = set(items)
-            continue
-        if kind is op.SUBPATTERN:
-            found.extend(literals(list(value[3]), limit))
-        elif kind is op.BRANCH:
-            found.extend(_branch_literals([list(branch) for branch in value[1]], limit))
-        elif kind is op.MAX_REPEAT and value[0] > 0:
-            found.extend(literals(list(value[2]), limit))
-    close()
-    return found
-
-
-def _branch_literals(branches: list[list[Node]], limit: int) -> list[frozenset[str]]:
-    choices = [literals(branch, limit) for branch in branches]
-    if not all(choices):
-        return []
-    best = [max(options, key=lambda s: (min(map(len, s)), -len(s), sorted(s))) for options in choices]
-    return [frozenset().union(*best)]
-
-
-def finite(nodes: list[Node], limit: int) -> set[str] | None:
-    """All texts that the nodes match when these are at most `limit`, else None."""
-    texts = {""}
-    for kind, value in nodes:
-        options: set[str] | None
-        if kind is op.LITERAL:
-            options = {chr(value)}
-        elif kind is op.AT:
-            options = {""}
-        elif kind is op.IN:
-            options = _class_members(value)
-        elif kind is op.SUBPATTERN:
-            options = finite(list(value[3]), limit)
-        elif kind is op.BRANCH:
-            options = set()
-            for branch in value[1]:
-                inner = finite(list(branch), limit)
-                options = None if inner is None or options is None else options | inner
-        elif kind is op.MAX_REPEAT and value[1] <= 3:
-            inner = finite(list(value[2]), limit)
-            options = None if inner is None else _repeat(inner, value[0], value[1], limit)
-        else:
-            options = None
-        if options is None or len(texts) * len(options) > limit:
-            return None
-        texts = {head + tail for head in texts for tail in options}
-    return texts
-
-
 def _repeat(inner: set[str], low: int, high: int, limit: int) -> set[str] | None:
     texts, layer = ({""} if low == 0 else set()), {""}
     for count in range(1, high + 1):
-        if len(layer) * len(inner) > limit:
+        if len(layer) > 1 and len(layer) * len(inner) > limit:
             return None
         layer = {head + tail for head in layer for tail in inner}
         if count >= low:

@@ -10,7 +10,7 @@ from lexicons.load import MARK, Lexicon, example_text
 from lexicons.schema import Example, Rule
 from screening.detect.reading import Batch
 from screening.detect.rules import RuleDetector
-from screening.detect.vocabulary import Vocabulary
+from screening.detect.vocabulary import Phrases, Vocabulary
 from screening.errors import InputError
 from screening.normalise.clean import clean_text
 from screening.types import Conversation, Finding, Role, Turn
@@ -80,9 +80,8 @@ class ExampleRunner:
 
     def cue_problems(self) -> Iterator[str]:
         """The same for cues, whose examples are whole turns."""
-        n = len(self._vocabulary.rules)
-        for i, cue in enumerate(self._vocabulary.cues):
-            entry = self._vocabulary.entries[n + i]
+        for cue in self._lexicon.cues:
+            entry = Phrases(cue.any_of, cue.pattern, cue.unless, self._lexicon.sets)
             for text in cue.hit:
                 if not entry.found(clean_text(text).clean):
                     yield f"cue {cue.id!r}: hit {text!r} is not found"
@@ -139,6 +138,5 @@ def surface_forms(rules: Sequence[Rule], lexicon: Lexicon) -> set[str]:
     for rule in rules:
         forms.update(rule.any_of)
         if rule.pattern is not None:
-            tree = language.parse(language.expand_sets(rule.pattern, lexicon.sets))
-            forms.update(language.finite(tree, 400) or ())
+            forms.update(language.parse(rule.pattern, lexicon.sets).texts(400) or ())
     return forms

@@ -43,7 +43,7 @@ def _forms(rules: list[Rule], lexicon: Lexicon) -> Iterator[str]:
             if clean_text(pattern).clean != pattern:
                 yield f"rule {rule.id!r}: pattern {pattern!r} is written otherwise in the clean view"
             try:
-                SlotPattern(pattern, lexicon.sets)
+                SlotPattern(pattern, lexicon.sets).triggers()
             except PatternError as error:
                 yield f"rule {rule.id!r}: {error}"
     for name, forms in lexicon.sets.items():

@@ -8,7 +8,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 import msgspec
 
 from lexicons.load import Lexicon
-from lexicons.pattern import PatternError, expand_sets, parse
+from lexicons.pattern import PatternError, parse
 from lexicons.signals import SIGNALS
 from screening.errors import InputError
 from screening.types import Channel
@@ -83,7 +83,7 @@ def check(profile: Profile, lexicon: Lexicon) -> None:
         ) from None
     for pattern in profile.auto_replies:
         try:
-            parse(expand_sets(pattern, lexicon.sets))
+            parse(pattern, lexicon.sets)
         except PatternError as error:
             raise InputError(f"profile {profile.name!r}: auto_replies {pattern!r}: {error}") from None
 

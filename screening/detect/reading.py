@@ -111,6 +111,11 @@ class Reading:
             if place in clean or place in folded or place in sound:
                 yield i, clean.get(place) or set(), folded.get(place) or set(), sound.get(place) or set()
 
+    def may_have(self, i: int, kind: str) -> bool:
+        """Whether turn `i` was nominated for a cue of this kind: a cheap no before `has`."""
+        nominated = self._cues.get(self._places[i])
+        return nominated is not None and not nominated.isdisjoint(self.vocabulary.kinds.get(kind, _NOTHING))
+
     def has(self, i: int, kind: str) -> bool:
         """Whether turn `i` shows a cue of this kind said by a speaker the cue is meant for."""
         nominated = self._cues.get(self._places[i])

@@ -3,12 +3,11 @@
 from collections.abc import Iterator
 
 from lexicons.load import Lexicon
-from lexicons.schema import Rule
+from lexicons.schema import After, Rule
 from screening import tokenise
 from screening.detect.excuses import Excuses
-from screening.detect.patterns import SlotPattern
 from screening.detect.reading import Reading
-from screening.detect.vocabulary import Phrases, Vocabulary
+from screening.detect.vocabulary import Phrases, Vocabulary, after_kind
 from screening.normalise.fold import by_sound
 from screening.types import Conversation, Finding
 
@@ -22,7 +21,6 @@ class RuleDetector:
     def __init__(self, lexicon: Lexicon, vocabulary: Vocabulary):
         self._vocabulary = vocabulary
         self._excuses = Excuses(lexicon)
-        self._after = {rule.id: SlotPattern(rule.after.pattern, lexicon.sets) for rule in vocabulary.rules if rule.after}
 
     def detect(self, reading: Reading) -> list[Finding]:
         """Findings of all rules in one conversation, unordered."""
@@ -32,7 +30,7 @@ class RuleDetector:
         for i, clean, folded, sound in reading.nominated():
             for entry in sorted(clean | folded | sound):
                 rule = rules[entry]
-                if not self._in_place(rule, reading, i):
+                if rule.after is not None and not _may_follow(rule.after, reading, i):
                     continue
                 views = (entry in clean, entry in folded, entry in sound)
                 for finding in self._locate(rule, self._vocabulary.entries[entry], reading, i, views):
@@ -59,12 +57,11 @@ class RuleDetector:
     def _locate(
         self, rule: Rule, phrases: Phrases, reading: Reading, i: int, views: tuple[bool, bool, bool]
     ) -> Iterator[Finding]:
+        places = sorted(set(self._places(rule, phrases, reading, i, views)))
+        if not places or not self._in_place(rule, reading, i):
+            return
         turn = reading.turn(i)
-        taken: set[tuple[int, int]] = set()
-        for start, end in self._places(rule, phrases, reading, i, views):
-            if (start, end) in taken:
-                continue
-            taken.add((start, end))
+        for start, end in places:
             innocent = phrases.excused(turn.clean, start, end)
             excuse = f"unless:{innocent}" if innocent else self._excuses.excuse(turn.clean, start, end, rule.excuses)
             yield Finding(
@@ -101,18 +98,21 @@ class RuleDetector:
     def _in_place(self, rule: Rule, reading: Reading, i: int) -> bool:
         conversation = reading.conversation
         if rule.after is not None:
-            left = rule.after.turns
-            for j in range(i - 1, -1, -1):
-                if left == 0:
-                    return False
-                if conversation.turns[j].role != rule.after.speaker:
-                    continue
-                if self._after[rule.id].found(reading.clean(j)):
-                    break
-                left -= 1
-            else:
+            kind = after_kind(rule.after)
+            if not any(reading.has(j, kind) for j in _before(rule.after, conversation, i)):
                 return False
         return rule.position is None or _positioned(rule, conversation, i)
+
+
+def _before(after: After, conversation: Conversation, i: int) -> list[int]:
+    """The turns in which a rule's `after` may have been said."""
+    said = [j for j in range(i) if conversation.turns[j].role == after.speaker]
+    return said[-after.turns :]
+
+
+def _may_follow(after: After, reading: Reading, i: int) -> bool:
+    kind = after_kind(after)
+    return any(reading.may_have(j, kind) for j in _before(after, reading.conversation, i))
 
 
 def _positioned(rule: Rule, conversation: Conversation, i: int) -> bool:

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from lexicons.load import Lexicon
-from lexicons.schema import Cue, Rule, Speaker
+from lexicons.schema import After, Cue, Rule, Speaker
 from screening.detect.patterns import SlotPattern
 from screening.detect.phrases import Automaton
 from screening.normalise.clean import CleanBatch
@@ -26,7 +26,7 @@ class Phrases:
 
     def literals(self) -> Sequence[str]:
         """What nominates a turn."""
-        return self.phrases if self.slot is None else sorted(self.slot.triggers)
+        return self.phrases if self.slot is None else sorted(self.slot.triggers())
 
     def spans(self, text: str) -> list[tuple[int, int]]:
         """All places, longest phrase first where several begin together; the ones that `unless` overlaps are included."""
@@ -101,12 +101,25 @@ class _Ear:
         self.sounds = _Index({i: [by_sound(p) for p in rule.any_of] for i, rule in own.items() if rule.fold == "sound"})
 
 
+_EXCUSES = frozenset({"negation", "refusal", "quotation"})  # looked for around a hit, not in whole turns
+
+
+def after_kind(after: After) -> str:
+    """The kind of cue that stands for what a rule wants said before it."""
+    return f"after:{after.speaker}:{after.pattern}"
+
+
+def _after_cues(rules: Sequence[Rule]) -> list[Cue]:
+    wanted = {after_kind(rule.after): rule.after for rule in rules if rule.after}
+    return [Cue(kind, kind, (after.speaker,), (), (), pattern=after.pattern) for kind, after in wanted.items()]
+
+
 class Vocabulary:
     """Everything of a lexicon that is looked for in text. Entries: rules first, then cues."""
 
     def __init__(self, lexicon: Lexicon):
         self.rules = tuple(rule for rule in lexicon.rules if rule.status in ("active", "shadow"))
-        self.cues = lexicon.cues
+        self.cues = (*(cue for cue in lexicon.cues if cue.kind not in _EXCUSES), *_after_cues(self.rules))
         tables: tuple[Rule | Cue, ...] = (*self.rules, *self.cues)
         self.entries = tuple(Phrases(t.any_of, t.pattern, t.unless, lexicon.sets) for t in tables)
         self.folder = Folder(lexicon.writings)

@@ -86,6 +86,16 @@ def syllable(reading: str) -> str:
     return plain
 
 
+def talk_surprisal() -> dict[str, float]:
+    """-ln(share of turns) of the single and paired characters that stand in three turns or more of our sample archive."""
+    archive = Path(__file__).parents[1] / "samples" / "archive.jsonl"
+    turns = [turn["text"] for line in archive.read_text(encoding="utf-8").splitlines() for turn in json.loads(line)["turns"]]
+    seen: Counter[str] = Counter()
+    for text in turns:
+        seen.update({text[i : i + n] for n in (1, 2) for i in range(len(text) - n + 1)})
+    return {gram: round(-math.log(count / len(turns)), 2) for gram, count in seen.items() if count >= 3}
+
+
 def main() -> None:
     """Write all tables."""
     import jieba
@@ -116,6 +126,7 @@ def main() -> None:
     total = sum(frequency.values())
     common = {c: round(-math.log(n / total), 2) for c, n in frequency.most_common(1500)}
     (DATA / "char_surprisal.json").write_text(json.dumps(common, ensure_ascii=False, sort_keys=True), encoding="utf-8")
+    (DATA / "talk_surprisal.json").write_text(json.dumps(talk_surprisal(), ensure_ascii=False, sort_keys=True), encoding="utf-8")
     counts = {
         "characters": len(characters),
         "phrases": len(phrases),

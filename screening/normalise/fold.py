@@ -13,7 +13,7 @@ import numpy as np
 from screening.normalise import tables
 from screening.normalise.clean import clean_text
 
-_NATURAL = frozenset(" ，。！？；：、,!?;:…~～—“”\"'()（）")
+_NATURAL = frozenset(" ，。！？；：、,!?;:…~～—“”\"'()（）[]【】《》<>")
 _NUMBER = re.compile(f"[0-9{''.join(tables.NUMERALS)}]{{6,}}")
 _REPEAT = re.compile(r"([\u3400-\u9fff])\1+")
 

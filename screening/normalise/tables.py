@@ -128,6 +128,13 @@ def surprisal() -> dict[str, float]:
 
 
 @cache
+def talk_surprisal() -> dict[str, float]:
+    """-ln(share of turns) of characters and pairs of characters in our sample archive; a missing one is rarer than 5.5."""
+    table: dict[str, float] = json.loads(_text("talk_surprisal.json"))
+    return table
+
+
+@cache
 def version() -> str:
     """What the views depend on: the OpenCC and Unicode versions and a digest of the table files."""
     source = json.loads(_text("source.json"))
