@@ -86,6 +86,9 @@ class Parsed:
                 forms = self._set(value)
                 if forms is not None:
                     a, b = min(map(len, forms)), max(map(len, forms))
+            elif kind is op.IN:
+                members = self._class_members(value) or {"?"}
+                a, b = min(map(len, members)), max(map(len, members))
             elif kind is op.AT:
                 a = b = 0
             elif kind is op.SUBPATTERN:
@@ -98,6 +101,18 @@ class Parsed:
                 a, b = a * value[0], b * value[1]
             low, high = low + a, high + b
         return low, high
+
+    def _class_members(self, value: list[Node]) -> set[str] | None:
+        """Members of a small class; the parser also makes one of alternatives that are all one character, or one set, long."""
+        members: set[str] = set()
+        for kind, item in value:
+            if kind is op.LITERAL:
+                members.update(self._set(item) or (chr(item),))
+            elif kind is op.RANGE and item[1] - item[0] < 12:
+                members.update(map(chr, range(item[0], item[1] + 1)))
+            else:
+                return None
+        return members
 
     def triggers(self, limit: int, rank: Callable[[frozenset[str]], Any]) -> list[frozenset[str]]:
         """Sets of at most about `limit` literals of which every match must hold one; each set is by itself sound.
@@ -155,7 +170,7 @@ class Parsed:
             elif kind is op.AT:
                 options = {""}
             elif kind is op.IN:
-                options = _class_members(value)
+                options = self._class_members(value)
             elif kind is op.SUBPATTERN:
                 options = self._finite(list(value[3]), limit)
             elif kind is op.BRANCH:
@@ -219,18 +234,6 @@ def _repeat(inner: set[str], low: int, high: int, limit: int) -> set[str] | None
         if count >= low:
             texts |= layer
     return texts
-
-
-def _class_members(value: list[Node]) -> set[str] | None:
-    members: set[str] = set()
-    for kind, item in value:
-        if kind is op.LITERAL:
-            members.add(chr(item))
-        elif kind is op.RANGE and item[1] - item[0] < 12:
-            members |= {chr(c) for c in range(item[0], item[1] + 1)}
-        else:
-            return None
-    return members
 
 
 def without_branches(pattern: str) -> Iterator[tuple[str, str]]:

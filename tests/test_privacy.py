@@ -1,0 +1,66 @@
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from screening.detect.privacy import mask, personal_data, valid_bank_card, valid_id_card
+from screening.normalise.clean import clean_text
+
+ID_CARD = "11010519491231002x"  # the check digit example of GB 11643
+
+
+def kinds(text: str) -> list[str]:
+    return [item.kind for item in personal_data(clean_text(text).clean)]
+
+
+@pytest.mark.parametrize(
+    ("text", "kind"),
+    [
+        ("您的手机13812345678收到短信了吗", "mobile"),
+        ("手机138 1234 5678", "mobile"),
+        ("电话138-1234-5678", "mobile"),
+        ("座机010-62345678", "landline"),
+        (f"身份证{ID_CARD}", "id_card"),
+        ("卡号6222020200112233445", "bank_card"),
+        ("邮箱wang.li@example.com", "email"),
+        ("车牌京A12345", "plate"),
+        ("地址是杭州市西湖区文三路90号3栋502室", "address"),
+        ("微信号：wang_xiaomei88", "messenger_id"),
+        ("qq12345678", "messenger_id"),
+        ("订单号13812345678", "order_number"),
+        ("ＴＥＬ １３８１２３４５６７８", "mobile"),
+    ],
+)
+def test_each_kind_is_told_apart(text, kind):
+    if kind == "bank_card":
+        digits = next(d for d in (f"622202020011223344{i}" for i in range(10)) if valid_bank_card(d))
+        text = f"卡号{digits}"
+    assert kind in kinds(text)
+
+
+@pytest.mark.parametrize("text", ["1234567890123456", "订单202603021234567890", "价格1999元", "尺寸120*200", "12315"])
+def test_plain_numbers_are_no_personal_data(text):
+    assert set(kinds(text)) <= {"order_number"}
+
+
+def test_check_digits():
+    assert valid_id_card(ID_CARD)
+    assert not valid_id_card("110105194912310021")
+    assert not valid_id_card("110105194913310021")
+
+
+@given(st.from_regex("62[0-9]{13,16}", fullmatch=True))
+def test_luhn_accepts_one_last_digit_in_ten(head):
+    assert sum(valid_bank_card(head + str(last)) for last in range(10)) == 1
+
+
+@given(st.text(alphabet="您好138012345678 微信号a_b：", max_size=60))
+def test_masking_keeps_every_offset(text):
+    turn = clean_text(text)
+    masked = mask(text, turn.clean, turn.origin)
+    assert len(masked) == len(text)
+    assert all(a in (b, "*") for a, b in zip(masked, text, strict=True))
+
+
+def test_masking_covers_the_middle():
+    text = "打13812345678找我"
+    assert mask(text, text, None) == "打13*******78找我"
