@@ -2,7 +2,7 @@
 
 import typer
 
-from screening import cli, cli_lexicon
+from screening import cli, cli_lexicon, cli_report
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -10,9 +10,12 @@ app = typer.Typer(
     pretty_exceptions_show_locals=False,
     help="Screen Chinese customer-service conversations against written service standards.",
 )
+app.command("demo")(cli_report.demo)
 app.command("screen")(cli.screen)
+app.command("report")(cli_report.report)
 app.command("replay")(cli.replay)
 app.command("evaluate")(cli.evaluate)
+app.add_typer(cli.batch_app, name="batch")
 app.add_typer(cli.measure_app, name="measure")
 app.add_typer(cli_lexicon.lexicon_app, name="lexicon")
 app.add_typer(cli_lexicon.standard_app, name="standard")

@@ -6,11 +6,11 @@ has a bounded length. Parsed with the standard library's own parser; nothing her
 
 import re
 import warnings
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from functools import lru_cache
 from re import _constants as op  # type: ignore[attr-defined]
 from re import _parser  # type: ignore[attr-defined]
-from typing import Any, TypeAlias
+from typing import Any, NamedTuple, TypeAlias
 
 GAP_LIMIT = 24
 LENGTH_LIMIT = 120
@@ -20,6 +20,40 @@ Node: TypeAlias = tuple[Any, Any]
 Sets: TypeAlias = Mapping[str, tuple[str, ...]]
 
 _FIRST_SET = 0xF0000  # a word set stands in the parse tree as one private character, numbered from here
+
+
+EDGE = "\n"
+
+
+class Every(NamedTuple):
+    """Several needs that must all be met."""
+
+    parts: "tuple[Need, ...]"
+
+
+class Either(NamedTuple):
+    """Several needs of which one must be met."""
+
+    parts: "tuple[Need, ...]"
+
+
+Need: TypeAlias = frozenset[str] | Every | Either
+"""A set of literals of which one must stand in the text, or a combination of such sets."""
+
+
+def _either(parts: "list[Need | None]") -> "Need | None":
+    plain: frozenset[str] = frozenset()
+    others: list[Need] = []
+    for part in parts:
+        if part is None:
+            return None
+        if isinstance(part, frozenset):
+            plain |= part
+        else:
+            others.append(part)
+    if plain:
+        others.append(plain)
+    return others[0] if len(others) == 1 else Either(tuple(others))
 
 
 class PatternError(ValueError):
@@ -114,53 +148,50 @@ class Parsed:
                 return None
         return members
 
-    def triggers(self, limit: int, rank: Callable[[frozenset[str]], Any]) -> list[frozenset[str]]:
-        """Sets of at most about `limit` literals of which every match must hold one; each set is by itself sound.
+    def need(self, limit: int) -> "Need | None":
+        """What every match must hold, as far as sets of at most about `limit` literals tell; None when nothing is fixed.
 
-        Of the sets that one branch of an alternation offers, the highest by `rank` stands for the branch.
+        In its literals `EDGE` stands for the beginning or the end of the text.
         """
-        return self._literals(self.nodes, limit, rank)
+        return self._need(self.nodes, limit)
 
     def texts(self, limit: int) -> set[str] | None:
         """All texts that the pattern matches when these are at most `limit`, else None."""
-        return self._finite(self.nodes, limit)
+        return self._finite(self.nodes, limit, edge="")
 
-    def _literals(self, nodes: list[Node], limit: int, rank: Callable[[frozenset[str]], Any]) -> list[frozenset[str]]:
-        found: list[frozenset[str]] = []
+    def _need(self, nodes: list[Node], limit: int) -> "Need | None":
+        parts: list[Need] = []
         run: set[str] = {""}
 
         def close() -> None:
             nonlocal run
-            if "" not in run:
-                found.append(frozenset(run))
+            if "" not in run and EDGE not in run:
+                parts.append(frozenset(run))
             run = {""}
 
         for kind, value in nodes:
-            items = self._finite([(kind, value)], limit)
+            items = self._finite([(kind, value)], limit, edge=EDGE)
             if items is not None and len(run) * len(items) <= limit:
                 run = {head + tail for head in run for tail in items}
                 continue
             close()
+            inner = None
             if items is not None:
                 run = set(items)
             elif kind is op.SUBPATTERN:
-                found.extend(self._literals(list(value[3]), limit, rank))
+                inner = self._need(list(value[3]), limit)
             elif kind is op.BRANCH:
-                found.extend(self._branch_literals([list(branch) for branch in value[1]], limit, rank))
+                inner = _either([self._need(list(branch), limit) for branch in value[1]])
             elif kind is op.MAX_REPEAT and value[0] > 0:
-                found.extend(self._literals(list(value[2]), limit, rank))
+                inner = self._need(list(value[2]), limit)
+            if inner is not None:
+                parts.append(inner)
         close()
-        return found
+        if not parts:
+            return None
+        return parts[0] if len(parts) == 1 else Every(tuple(parts))
 
-    def _branch_literals(
-        self, branches: list[list[Node]], limit: int, rank: Callable[[frozenset[str]], Any]
-    ) -> list[frozenset[str]]:
-        choices = [self._literals(branch, limit, rank) for branch in branches]
-        if not all(choices):
-            return []
-        return [frozenset().union(*(max(options, key=rank) for options in choices))]
-
-    def _finite(self, nodes: list[Node], limit: int) -> set[str] | None:
+    def _finite(self, nodes: list[Node], limit: int, edge: str) -> set[str] | None:
         texts = {""}
         for kind, value in nodes:
             options: set[str] | None
@@ -168,18 +199,18 @@ class Parsed:
                 forms = self._set(value)
                 options = {chr(value)} if forms is None else set(forms)
             elif kind is op.AT:
-                options = {""}
+                options = {edge}
             elif kind is op.IN:
                 options = self._class_members(value)
             elif kind is op.SUBPATTERN:
-                options = self._finite(list(value[3]), limit)
+                options = self._finite(list(value[3]), limit, edge)
             elif kind is op.BRANCH:
                 options = set()
                 for branch in value[1]:
-                    inner = self._finite(list(branch), limit)
+                    inner = self._finite(list(branch), limit, edge)
                     options = None if inner is None or options is None else options | inner
             elif kind is op.MAX_REPEAT and value[1] <= 3:
-                inner = self._finite(list(value[2]), limit)
+                inner = self._finite(list(value[2]), limit, edge)
                 options = None if inner is None else _repeat(inner, value[0], value[1], limit)
             else:
                 options = None

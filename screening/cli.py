@@ -11,6 +11,7 @@ from screening.cli_options import LexiconFolder, ProfileFile, open_screener, ref
 if TYPE_CHECKING:
     from screening.types import Conversation
 
+batch_app = typer.Typer(no_args_is_help=True, help="Prepare archives.")
 measure_app = typer.Typer(no_args_is_help=True, help="Measure on traffic.")
 
 Columns = Annotated[str | None, typer.Option(help="Column profile: a ready one's name or a TOML file.")]
@@ -118,6 +119,39 @@ def evaluate(
         from lexicons.load import PACKAGED
 
         typer.echo(f"scores written to {evaluation_.write_scores(evaluation, lexicon or PACKAGED)}")
+
+
+@batch_app.command("assemble")
+def assemble(
+    file: Annotated[str, typer.Argument(help="A table (CSV, XLSX, Parquet) whose conversations are scattered over rows.")],
+    output: Annotated[Path, typer.Option("--output", help="Where to write the conversations (JSON Lines).", dir_okay=False)],
+    columns: Columns = None,
+    format_: Format = None,
+) -> None:
+    """Bring the messages of each conversation together and write conversations as JSON Lines.
+
+    Exit status as `screening screen`.
+    """
+    import msgspec
+
+    from screening.errors import InputError
+    from screening.readers import files
+
+    refused = count = 0
+    try:
+        with output.open("wb") as out:
+            for item in files.read(file, columns=columns, format_=format_, assemble=True):
+                if isinstance(item, files.Refused):
+                    refused += 1
+                    typer.echo(f"{item.source}:{item.row}: {item.reason}", err=True)
+                else:
+                    count += 1
+                    out.write(msgspec.json.encode(item) + b"\n")
+    except (InputError, OSError) as error:
+        refuse(error)
+    typer.echo(f"{count} conversations written to {output}, {refused} refused", err=True)
+    if refused:
+        raise typer.Exit(1)
 
 
 @measure_app.command("false-alarms")

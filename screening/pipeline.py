@@ -79,6 +79,7 @@ class Screener:
             except Exception as error:  # the screening is marked incomplete and goes to a person
                 failures.append(Failure(name, type(error).__name__))
                 not_checked.append(name)
+        findings = self._conduct.excuse(reading, findings)
         turns = [reading.turn(i) for i in range(len(conversation.turns))] if self._detectors else []
         for detector in self._detectors:
             try:

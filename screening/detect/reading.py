@@ -64,7 +64,7 @@ def _with_numbers(texts: CleanBatch, agents: int) -> frozenset[int]:
 class Reading:
     """One conversation inside a batch; turn numbers are the conversation's own."""
 
-    __slots__ = ("_cues", "_folded", "_nominations", "_numbers", "_places", "_signs", "_texts", "conversation", "vocabulary")
+    __slots__ = ("_folded", "_nominations", "_numbers", "_places", "_signs", "_texts", "conversation", "vocabulary")
 
     def __init__(
         self,
@@ -79,7 +79,6 @@ class Reading:
         self.vocabulary = vocabulary
         self._texts = texts
         self._nominations = nominations
-        self._cues = nominations.cues
         self._places = places
         self._numbers = numbers
         self._folded: dict[int, Folded] = {}
@@ -104,27 +103,22 @@ class Reading:
         numbers = self._numbers
         return [i for i, place in enumerate(self._places) if place in numbers] if numbers else []
 
-    def nominated(self) -> Iterator[tuple[int, set[int], set[int], set[int]]]:
-        """Turns with nominated rules: (turn, in the clean view, in the folded view, by sound)."""
-        clean, folded, sound, _ = self._nominations
-        for i, place in enumerate(self._places):
-            if place in clean or place in folded or place in sound:
-                yield i, clean.get(place) or set(), folded.get(place) or set(), sound.get(place) or set()
+    def nominated(self) -> list[tuple[int, dict[int, int]]]:
+        """Turns with nominated rules: (turn, rule to the views that may show it)."""
+        rules = self._nominations.rules
+        return [(i, rules[place]) for i, place in enumerate(self._places) if place in rules]
 
     def may_have(self, i: int, kind: str) -> bool:
         """Whether turn `i` was nominated for a cue of this kind: a cheap no before `has`."""
-        nominated = self._cues.get(self._places[i])
-        return nominated is not None and not nominated.isdisjoint(self.vocabulary.kinds.get(kind, _NOTHING))
+        return self._places[i] in self._nominations.cues(self.vocabulary.kinds.get(kind, _NOTHING))
 
     def has(self, i: int, kind: str) -> bool:
         """Whether turn `i` shows a cue of this kind said by a speaker the cue is meant for."""
-        nominated = self._cues.get(self._places[i])
-        if nominated is None:
+        entries = self._nominations.cues(self.vocabulary.kinds.get(kind, _NOTHING)).get(self._places[i])
+        if entries is None:
             return False
         key = (i, kind)
         known = self._signs.get(key)
         if known is None:
-            entries = self.vocabulary.kinds.get(kind, _NOTHING) & nominated
-            known = bool(entries) and any(self.vocabulary.entries[entry].found(self.clean(i)) for entry in sorted(entries))
-            self._signs[key] = known
+            known = self._signs[key] = any(self.vocabulary.entries[entry].found(self.clean(i)) for entry in entries)
         return known

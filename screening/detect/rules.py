@@ -7,7 +7,7 @@ from lexicons.schema import After, Rule
 from screening import tokenise
 from screening.detect.excuses import Excuses
 from screening.detect.reading import Reading
-from screening.detect.vocabulary import Phrases, Vocabulary, after_kind
+from screening.detect.vocabulary import CLEAN, FOLDED, SOUND, Phrases, Vocabulary, after_kind
 from screening.normalise.fold import by_sound
 from screening.types import Conversation, Finding
 
@@ -27,12 +27,11 @@ class RuleDetector:
         found: list[Finding] = []
         rules = self._vocabulary.rules
         repeated: dict[str, list[Finding]] = {}
-        for i, clean, folded, sound in reading.nominated():
-            for entry in sorted(clean | folded | sound):
+        for i, nominated in reading.nominated():
+            for entry, views in sorted(nominated.items()):
                 rule = rules[entry]
                 if rule.after is not None and not _may_follow(rule.after, reading, i):
                     continue
-                views = (entry in clean, entry in folded, entry in sound)
                 for finding in self._locate(rule, self._vocabulary.entries[entry], reading, i, views):
                     if rule.repeats is None:
                         found.append(finding)
@@ -54,9 +53,7 @@ class RuleDetector:
                 kept.append(finding)
         return kept
 
-    def _locate(
-        self, rule: Rule, phrases: Phrases, reading: Reading, i: int, views: tuple[bool, bool, bool]
-    ) -> Iterator[Finding]:
+    def _locate(self, rule: Rule, phrases: Phrases, reading: Reading, i: int, views: int) -> Iterator[Finding]:
         places = sorted(set(self._places(rule, phrases, reading, i, views)))
         if not places or not self._in_place(rule, reading, i):
             return
@@ -78,21 +75,19 @@ class RuleDetector:
                 references=rule.references,
             )
 
-    def _places(
-        self, rule: Rule, phrases: Phrases, reading: Reading, i: int, views: tuple[bool, bool, bool]
-    ) -> Iterator[tuple[int, int]]:
+    def _places(self, rule: Rule, phrases: Phrases, reading: Reading, i: int, views: int) -> Iterator[tuple[int, int]]:
         """Half-open clean ranges of a rule's hits in all views that its `fold` allows."""
         clean = reading.clean(i)
-        if views[0]:
+        if views & CLEAN:
             for start, end in phrases.spans(clean):
                 if not rule.whole_word or tokenise.is_whole(clean, start, end):
                     yield start, end
-        if views[1] and rule.fold != "none":
+        if views & FOLDED:
             folded = reading.folded(i)
             for start, end in phrases.spans(folded.text):
                 if folded.disguised(start, end) and not _straddles(folded.text, start, end):
                     yield folded.starts[start], folded.ends[end - 1]
-        if views[2] and rule.fold == "sound":
+        if views & SOUND:
             yield from _by_sound(phrases, clean)
 
     def _in_place(self, rule: Rule, reading: Reading, i: int) -> bool:

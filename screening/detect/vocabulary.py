@@ -1,17 +1,15 @@
-"""What a lexicon looks for, ready to run: phrases and patterns behind one automaton per speaker."""
+"""What a lexicon looks for, ready to run: phrases and patterns behind one index per speaker."""
 
-from collections.abc import Mapping, Sequence
-from typing import NamedTuple
+from collections.abc import Iterable, Mapping, Sequence
 
 from lexicons.load import Lexicon
+from lexicons.pattern import Need
 from lexicons.schema import After, Cue, Rule, Speaker
+from screening.detect.needs import Needs, as_compacted, as_written
 from screening.detect.patterns import SlotPattern
-from screening.detect.phrases import Automaton
+from screening.detect.phrases import joined_points, places
 from screening.normalise.clean import CleanBatch
-from screening.normalise.fold import Folder, by_sound
-
-Hits = dict[int, set[int]]
-"""Per turn of a batch: the entries that may stand in it."""
+from screening.normalise.fold import Folder, by_sound, sound_points
 
 
 class Phrases:
@@ -24,9 +22,9 @@ class Phrases:
         self.slot = None if pattern is None else SlotPattern(pattern, sets)
         self.unless = tuple(SlotPattern(text, sets) for text in unless)
 
-    def literals(self) -> Sequence[str]:
-        """What nominates a turn."""
-        return self.phrases if self.slot is None else sorted(self.slot.triggers())
+    def need(self) -> Need:
+        """What a turn must hold to be nominated."""
+        return frozenset(self.phrases) if self.slot is None else self.slot.triggers()
 
     def spans(self, text: str) -> list[tuple[int, int]]:
         """All places, longest phrase first where several begin together; the ones that `unless` overlaps are included."""
@@ -61,44 +59,60 @@ def _outermost(spans: list[tuple[int, int]]) -> list[tuple[int, int]]:
     return kept
 
 
-class _Index:
-    """Literals of many entries behind one automaton: which entries each turn nominates."""
-
-    def __init__(self, literals: Mapping[int, Sequence[str]]):
-        owners: dict[str, list[int]] = {}
-        for entry, texts in literals.items():
-            for text in texts:
-                owners.setdefault(text, []).append(entry)
-        self._owners = list(owners.values())
-        self._automaton = Automaton(list(owners))
-
-    def scan(self, joined: str) -> Hits:
-        owners = self._owners
-        return {
-            turn: {owner for literal in literals for owner in owners[literal]}
-            for turn, literals in self._automaton.scan(joined).items()
-        }
+CLEAN, FOLDED, SOUND = 1, 2, 4
 
 
-class Nominations(NamedTuple):
-    """Per turn of a batch: rules to look at in the clean view, in the folded view, by sound; and cues."""
+class Nominations:
+    """What the turns of a batch may hold: rules, with the views to look at, and cues."""
 
-    clean: Hits
-    folded: Hits
-    sound: Hits
-    cues: Hits
+    def __init__(self) -> None:
+        self.rules: dict[int, dict[int, int]] = {}
+        """Per turn: rule to the views (`CLEAN`, `FOLDED`, `SOUND`) that may show it."""
+        self._bits: dict[int, list[tuple[int, int]]] = {}
+        self._cues: dict[frozenset[int], dict[int, list[int]]] = {}
+
+    def add_rule(self, rule: int, turns: Iterable[int], view: int) -> None:
+        """`rule` may stand in `turns`."""
+        for turn in turns:
+            known = self.rules.setdefault(turn, {})
+            known[rule] = known.get(rule, 0) | view
+
+    def add_cue(self, cue: int, first: int, bits: int) -> None:
+        """`cue` may stand in the turns that `bits` name, counted from `first`."""
+        self._bits.setdefault(cue, []).append((first, bits))
+
+    def cues(self, kind: frozenset[int]) -> Mapping[int, Sequence[int]]:
+        """Per turn that may show one of the cues `kind`: these cues."""
+        known = self._cues.get(kind)
+        if known is None:
+            known = self._cues[kind] = {}
+            for cue in sorted(kind):
+                for first, bits in self._bits.get(cue, ()):
+                    for turn in places(bits, first):
+                        known.setdefault(turn, []).append(cue)
+        return known
 
 
 class _Ear:
     """What one speaker's turns are searched for."""
 
-    def __init__(self, speaker: Speaker, rules: Sequence[Rule], cues: Sequence[Cue], entries: Sequence[Phrases]):
+    def __init__(self, speaker: Speaker, rules: Sequence[Rule], cues: Sequence[Cue], needs: Sequence[Need], folder: Folder):
         own = {i: rule for i, rule in enumerate(rules) if rule.speaker == speaker}
-        heard = {len(rules) + i: cue for i, cue in enumerate(cues) if speaker in cue.speaker}
+        heard = [len(rules) + i for i, cue in enumerate(cues) if speaker in cue.speaker]
         self.first_cue = len(rules)
-        self.clean = _Index({i: entries[i].literals() for i in (*own, *heard)})
-        self.loose = _Index({i: entries[i].literals() for i, rule in own.items() if rule.fold != "none"})
-        self.sounds = _Index({i: [by_sound(p) for p in rule.any_of] for i, rule in own.items() if rule.fold == "sound"})
+        self.sequences = self.first_cue + len(cues)
+        self.clean, self.loose, self.sounds = Needs(), Needs(), Needs()
+        for i in (*own, *heard):
+            self.clean.add(i, needs[i], as_written)
+        for i, rule in own.items():
+            if rule.fold != "none":
+                self.loose.add(i, needs[i], as_compacted)
+            if rule.fold == "sound":
+                self.sounds.add(i, frozenset(map(by_sound, rule.any_of)), as_written)
+        if own and folder.sequences:
+            self.clean.add(self.sequences, frozenset(folder.sequences), as_written)
+        for part in (self.clean, self.loose, self.sounds):
+            part.close()
 
 
 _EXCUSES = frozenset({"negation", "refusal", "quotation"})  # looked for around a hit, not in whole turns
@@ -123,37 +137,44 @@ class Vocabulary:
         tables: tuple[Rule | Cue, ...] = (*self.rules, *self.cues)
         self.entries = tuple(Phrases(t.any_of, t.pattern, t.unless, lexicon.sets) for t in tables)
         self.folder = Folder(lexicon.writings)
-        self._sequences = Automaton(self.folder.sequences)
         self.kinds: dict[str, frozenset[int]] = {}
         for i, cue in enumerate(self.cues, len(self.rules)):
             self.kinds[cue.kind] = self.kinds.get(cue.kind, frozenset()) | {i}
         speakers: tuple[Speaker, ...] = ("agent", "customer", "system")
-        self._ears = {speaker: _Ear(speaker, self.rules, self.cues, self.entries) for speaker in speakers}
+        needs = [entry.need() for entry in self.entries]
+        self._ears = {speaker: _Ear(speaker, self.rules, self.cues, needs, self.folder) for speaker in speakers}
 
     def nominate(self, batch: CleanBatch, segments: Mapping[Speaker, tuple[int, int]]) -> Nominations:
         """Which entries each turn of a batch may hold; `segments` are the turns [first, last) of each speaker."""
-        nominations = Nominations({}, {}, {}, {})
+        nominations = Nominations()
         for speaker, (first, last) in segments.items():
             if first < last:
                 self._listen(self._ears[speaker], batch, first, last, nominations)
         return nominations
 
     def _listen(self, ear: _Ear, batch: CleanBatch, first: int, last: int, into: Nominations) -> None:
-        joined = batch.joined[batch.starts[first] : batch.starts[last]]
-        cue = ear.first_cue
-        for turn, entries in ear.clean.scan(joined).items():
-            cues = {entry for entry in entries if entry >= cue}
-            rules = entries - cues if cues else entries
-            if cues:
-                into.cues[first + turn] = cues
-            if rules:
-                into.clean[first + turn] = rules
-        for turn, entries in ear.loose.scan(self.folder.compact(joined)).items():
-            known = into.clean.get(first + turn)
-            if known is None or entries - known or self.folder.suspicious(batch.clean(first + turn)):
-                into.folded[first + turn] = entries
-        for turn in self._sequences.scan(joined):
-            hits = ear.loose.scan(self.folder.fold(batch.clean(first + turn)).text + "\n")
-            into.folded.setdefault(first + turn, set()).update(hits.get(0, ()))
-        for turn, entries in ear.sounds.scan(by_sound(joined)).items():
-            into.sound[first + turn] = entries
+        turns = last - first
+        points = joined_points(batch.joined[batch.starts[first] : batch.starts[last]])
+        clean = ear.clean.nominate(points, turns)
+        sequences = clean.pop(ear.sequences, 0)
+        for entry, bits in clean.items():
+            if entry >= ear.first_cue:
+                into.add_cue(entry, first, bits)
+            else:
+                into.add_rule(entry, places(bits, first), CLEAN)
+        loose = ear.loose.nominate(self.folder.compact(points), turns)
+        doubtful = 0
+        for entry, bits in loose.items():
+            both = bits & clean.get(entry, 0)
+            doubtful |= both
+            into.add_rule(entry, places(bits ^ both, first), FOLDED)
+        suspicious = sum(1 << turn for turn in places(doubtful) if self.folder.suspicious(batch.clean(first + turn)))
+        for entry, bits in loose.items() if suspicious else ():
+            into.add_rule(entry, places(bits & suspicious, first), FOLDED)
+        for turn in places(sequences):
+            folded = self.folder.compact(joined_points(self.folder.fold(batch.clean(first + turn)).text + "\n"))
+            for entry in ear.loose.nominate(folded, 1):
+                into.add_rule(entry, (first + turn,), FOLDED)
+        if ear.sounds:
+            for entry, bits in ear.sounds.nominate(sound_points(points), turns).items():
+                into.add_rule(entry, places(bits, first), SOUND)

@@ -9,12 +9,14 @@ import re
 from collections.abc import Mapping, Sequence
 
 import numpy as np
+import numpy.typing as npt
 
 from screening.normalise import tables
 from screening.normalise.clean import clean_text
 
 _NATURAL = frozenset(" ，。！？；：、,!?;:…~～—“”\"'()（）[]【】《》<>")
-_NUMBER = re.compile(f"[0-9{''.join(tables.NUMERALS)}]{{6,}}")
+_NUMBER_LENGTH = 6
+_NUMBER = re.compile(f"[0-9{''.join(tables.NUMERALS)}]{{{_NUMBER_LENGTH},}}")
 _REPEAT = re.compile(r"([\u3400-\u9fff])\1+")
 
 
@@ -68,19 +70,21 @@ class Folder:
             if len(form) == len(to) == 1:
                 self._table[ord(form)] = ord(to)
 
-    def compact(self, joined: str) -> str:
-        """A joined text (turns end in line feeds) with single writings read, separators and repeats gone.
+    def compact(self, points: npt.NDArray[np.uint32]) -> npt.NDArray[np.uint32]:
+        """The code points of a joined text (line feeds between turns), single writings and numbers read, separators and repeats gone.
 
         It says where folding may find something, for the price of a few array operations; `fold` says what and where.
         """
-        points = self._table[tables.points(joined)]
+        points = self._table[points]
         bits = tables.CLASS[points]
-        feed = points == _LINE_FEED
-        points = points[((bits & _CONTENT) > 0) | feed]
+        points = points[(bits & _CONTENT > 0) | (points == _LINE_FEED)]
+        edges = np.flatnonzero(np.diff(tables.CLASS[points] & tables.NUMERAL)) + 1  # a line feed at both ends is none
+        for k in np.flatnonzero(edges[1::2] - edges[::2] >= _NUMBER_LENGTH).tolist():
+            number = slice(edges[2 * k], edges[2 * k + 1])
+            points[number] = _DIGITS[points[number]]
         again = np.zeros(points.size, dtype=bool)
         again[1:] = (points[1:] == points[:-1]) & (points[1:] > _LAST_LATIN)
-        compacted: str = points[~again].tobytes().decode("utf-32-le")
-        return compacted
+        return points[~again]
 
     def suspicious(self, clean: str) -> bool:
         """Whether a clean text shows any disguise besides ordinary punctuation between characters."""
@@ -100,6 +104,8 @@ class Folder:
         return _collapsed(clean, pieces)
 
 
+_DIGITS = np.arange(tables.POINTS, dtype=np.uint32)
+_DIGITS[tables.points("".join(tables.NUMERALS))] = tables.points("".join(tables.NUMERALS.values()))
 _LINE_FEED = ord("\n")
 _LAST_LATIN = 0x24F
 _CONTENT = tables.HAN | tables.LATIN | tables.DIGIT
@@ -153,4 +159,9 @@ def _collapsed(clean: str, pieces: list[tuple[str, int, int, bool]]) -> Folded:
 
 def by_sound(clean: str) -> str:
     """Each Han character replaced by the commonest one of its syllable (tones and zh/z, ch/c, sh/s, -ng/-n fall together)."""
-    return tables.sound()[tables.points(clean)].tobytes().decode("utf-32-le")
+    return sound_points(tables.points(clean)).tobytes().decode("utf-32-le")
+
+
+def sound_points(points: npt.NDArray[np.uint32]) -> npt.NDArray[np.uint32]:
+    """`by_sound` over code points."""
+    return tables.sound()[points]

@@ -7,7 +7,9 @@ from typing import BinaryIO
 
 from screening.errors import InputError
 from screening.readers import chat_text, json_array, jsonl, tables
+from screening.readers.assemble import assembled
 from screening.readers.records import Refused
+from screening.readers.rows import Arrange, conversations
 from screening.readers.seen import SeenIds
 from screening.types import Conversation
 
@@ -31,9 +33,12 @@ FORMATS = {
 
 
 def read(
-    file: str, *, columns: str | None = None, roles: Path | None = None, format_: str | None = None
+    file: str, *, columns: str | None = None, roles: Path | None = None, format_: str | None = None, assemble: bool = False
 ) -> Iterator[Conversation | Refused]:
-    """Conversations and refusals of a file, or of standard input for "-"; raises `InputError` when the whole cannot be read."""
+    """Conversations and refusals of a file, or of standard input for "-"; raises `InputError` when the whole cannot be read.
+
+    `assemble`: bring the messages of one conversation together where a table scatters them (needs room on disk).
+    """
     path = Path(file)
     kind = format_ or ("jsonl" if file == "-" else FORMATS.get(path.suffix.lower()))
     if kind is None or kind not in FORMATS.values():
@@ -45,16 +50,16 @@ def read(
         raise InputError(f"{file}: the file is empty")
     name = "standard input" if file == "-" else path.name
     source = sys.stdin.buffer if file == "-" else path
-    return without_doubles(_items(source, kind, name, columns, roles), name)
+    return without_doubles(_items(source, kind, name, columns, roles, assembled if assemble else conversations), name)
 
 
 def _items(
-    source: Path | BinaryIO, kind: str, name: str, columns: str | None, roles: Path | None
+    source: Path | BinaryIO, kind: str, name: str, columns: str | None, roles: Path | None, arrange: Arrange
 ) -> Iterator[Conversation | Refused]:
     if kind == "jsonl":
         return jsonl.read(source, name)
     if kind == "csv":
-        return tables.read_csv(source, name, columns)
+        return tables.read_csv(source, name, columns, arrange)
     if kind == "chat":
         return chat_text.read(source, name, chat_text.load_roles(roles) if roles else chat_text.ChatRoles())
     if not isinstance(source, Path):
@@ -62,8 +67,8 @@ def _items(
     if kind == "json":
         return json_array.read(source, name)
     if kind == "xlsx":
-        return tables.read_xlsx(source, name, columns)
-    return tables.read_parquet(source, name, columns)
+        return tables.read_xlsx(source, name, columns, arrange)
+    return tables.read_parquet(source, name, columns, arrange)
 
 
 def without_doubles(items: Iterable[Conversation | Refused], name: str) -> Iterator[Conversation | Refused]:

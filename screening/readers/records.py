@@ -35,15 +35,14 @@ def from_json(line: bytes | str) -> Conversation:
         except msgspec.DecodeError as error:
             raise InputError(f"not JSON: {error}") from None
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise InputError(f"not JSON: {_readable(error)}") from None
+        raise InputError(f"not JSON: {error}{_hint(line)}") from None
     return checked(conversation)
 
 
-def _readable(error: Exception) -> str:
-    text = str(error)
-    if "surrogate" in text:
-        return f"{text}: half of a character was lost, most often by cutting; export the text again"
-    return text
+def _hint(line: bytes | str) -> str:
+    if re.search(r"\\u[dD][89a-fA-F]", line if isinstance(line, str) else line.decode("utf-8", "replace")):
+        return " (a \\u escape holds half of a character, most often lost by cutting; export the text again)"
+    return ""
 
 
 def from_record(record: Any) -> Conversation:

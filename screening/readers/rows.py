@@ -1,8 +1,8 @@
 """Rows of a table to conversations: one row per message (those of one conversation lie together) or one per conversation."""
 
 import json
-from collections.abc import Iterable, Iterator, Sequence
-from typing import Any
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Any, TypeAlias
 
 from screening.errors import InputError
 from screening.readers import mapping
@@ -14,7 +14,9 @@ from screening.types import Conversation
 ASSEMBLE = "screening batch assemble"
 _NUMBERS = ("loss_yuan", "entry_errors", "queue_seconds")
 
-Row = tuple[int, Sequence[Any]]
+Row: TypeAlias = tuple[int, Sequence[Any]]
+Arrange: TypeAlias = Callable[[Iterable[Row], ColumnProfile, Mapping_, str], Iterator[Conversation | Refused]]
+"""Makes conversations of a table's rows: `conversations` here, or `assemble.assembled`."""
 
 
 def conversations(rows: Iterable[Row], profile: ColumnProfile, laid: Mapping_, name: str) -> Iterator[Conversation | Refused]:

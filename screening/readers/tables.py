@@ -1,4 +1,4 @@
-"""CSV and Parquet as streams, XLSX whole: rows with their numbers, for `rows.conversations`."""
+"""CSV and Parquet as streams, XLSX whole: rows with their numbers, handed to an arrangement (`rows`, `assemble`)."""
 
 import csv
 import re
@@ -10,7 +10,7 @@ from screening.errors import InputError
 from screening.readers import mapping
 from screening.readers.encoding import open_text
 from screening.readers.records import Refused
-from screening.readers.rows import Row, conversations
+from screening.readers.rows import Arrange, Row
 from screening.types import Conversation
 
 WHOLE_LIMIT = 200 * 1024 * 1024
@@ -30,7 +30,7 @@ def refuse_large(path: Path, what: str) -> None:
         )
 
 
-def read_csv(source: Path | BinaryIO, name: str, columns: str | None) -> Iterator[Conversation | Refused]:
+def read_csv(source: Path | BinaryIO, name: str, columns: str | None, arrange: Arrange) -> Iterator[Conversation | Refused]:
     """CSV with a header (or a profile that says there is none), in any of the known encodings."""
     text, encoding = open_text(source)
     with text:
@@ -47,7 +47,7 @@ def read_csv(source: Path | BinaryIO, name: str, columns: str | None) -> Iterato
                 profile = mapping.choose(None, titles or [])
             width = max((c for options in profile.columns.values() for c in options if isinstance(c, int)), default=0)
             laid = mapping.lay(profile, titles if titles is not None else [str(i + 1) for i in range(width)])
-            yield from conversations(_csv_rows(reader), profile, laid, name)
+            yield from arrange(_csv_rows(reader), profile, laid, name)
         except UnicodeDecodeError as error:
             yield Refused(name, reader.line_num + 1, f"not {encoding} text from here on ({error.reason}); save the file as UTF-8")
         except csv.Error as error:
@@ -65,7 +65,7 @@ def _delimiter(sample: bytes, encoding: str) -> str:
     return max(",\t;|", key=head.count)
 
 
-def read_xlsx(path: Path, name: str, columns: str | None) -> Iterator[Conversation | Refused]:
+def read_xlsx(path: Path, name: str, columns: str | None, arrange: Arrange) -> Iterator[Conversation | Refused]:
     """The first sheet, or the one that the profile names."""
     import python_calamine  # noqa: PLC0415 - only where a workbook is read
 
@@ -88,10 +88,10 @@ def read_xlsx(path: Path, name: str, columns: str | None) -> Iterator[Conversati
     laid = mapping.lay(profile, titles)
     start = 1 if has_header else 0
     numbered = ((i, cells) for i, cells in enumerate(rows[start:], start + 1) if any(c not in ("", None) for c in cells))
-    yield from conversations(numbered, profile, laid, name)
+    yield from arrange(numbered, profile, laid, name)
 
 
-def read_parquet(path: Path, name: str, columns: str | None) -> Iterator[Conversation | Refused]:
+def read_parquet(path: Path, name: str, columns: str | None, arrange: Arrange) -> Iterator[Conversation | Refused]:
     """Row groups as a stream; a column of structs or lists is taken as it is."""
     import pyarrow as pa  # noqa: PLC0415 - only where Parquet is read
     import pyarrow.parquet as pq  # noqa: PLC0415
@@ -104,7 +104,7 @@ def read_parquet(path: Path, name: str, columns: str | None) -> Iterator[Convers
         titles = file.schema_arrow.names
         profile = mapping.choose(columns, titles)
         laid = mapping.lay(profile, titles)
-        yield from conversations(_parquet_rows(file), profile, laid, name)
+        yield from arrange(_parquet_rows(file), profile, laid, name)
 
 
 def _parquet_rows(file: Any) -> Iterator[Row]:

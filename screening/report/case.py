@@ -7,7 +7,7 @@ import msgspec
 
 from lexicons.schema import Clause
 from screening.report import names
-from screening.report.spans import Mark, Piece, Run, pieces, runs
+from screening.report.spans import Mark, Piece, Run, pieces, runs, visible
 from screening.types import Candidate, Channel, Conversation, Failure, Flag, Level, Role, Screening, Source, Status, Turn
 
 PAUSE = timedelta(seconds=60)
@@ -105,7 +105,7 @@ def case_of(conversation: Conversation, screening: Screening, clauses: Mapping[t
     began = conversation.started_at or next((turn.at for turn in conversation.turns if turn.at), None)
     ended = conversation.ended_by
     return Case(
-        id=conversation.id,
+        id=visible(conversation.id),
         channel=conversation.channel,
         channel_name=names.CHANNELS[conversation.channel],
         vendor=conversation.vendor_id or "",
@@ -170,10 +170,10 @@ def _candidates(
 def _turn(i: int, turns: Sequence[Turn], shown: Sequence[ShownFlag], flags: Sequence[Flag], zone: tzinfo) -> ShownTurn:
     turn = turns[i]
     marks = []
-    for flag in sorted(shown, key=lambda f: (_precedence(f), len(f.quote))):
+    for flag in shown:
         at = flags[flag.number - 1]
         if not flag.whole and at.start is not None and at.end is not None:
-            marks.append(Mark(flag.number, at.start, at.end))
+            marks.append((_precedence(flag), at.end - at.start, Mark(flag.number, at.start, at.end)))
     return ShownTurn(
         number=i + 1,
         role=turn.role,
@@ -181,7 +181,7 @@ def _turn(i: int, turns: Sequence[Turn], shown: Sequence[ShownFlag], flags: Sequ
         time=f"{local(turn.at, zone):%H:%M:%S}" if turn.at else "",
         kind=names.KINDS.get(turn.kind, ""),
         pause=_pause(turns[i - 1] if i else None, turn),
-        pieces=pieces(turn.text, marks),
+        pieces=pieces(turn.text, [mark for *_, mark in sorted(marks)]),
         flags=tuple(shown),
     )
 
@@ -191,7 +191,7 @@ def _precedence(flag: ShownFlag) -> int:
 
 
 def _pause(before: Turn | None, turn: Turn) -> str:
-    since = before and (before.ends_at or before.at)
+    since = (before.ends_at or before.at) if before else None
     if since is None or turn.at is None or (since.tzinfo is None) != (turn.at.tzinfo is None):
         return ""
     pause = turn.at - since

@@ -61,5 +61,5 @@ def excuse(excused_by: str) -> str:
     """Why a flag does not count, for a reader; an `unless:` carries the words that excuse it."""
     kind, colon, words = excused_by.partition(":")
     if kind == "unless" and colon:
-        return f"原文是「{words}」，属规则写明的例外"
+        return f"这里说的是「{words}」，属规则写明的例外"
     return _EXCUSES.get(excused_by, excused_by)

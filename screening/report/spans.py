@@ -5,6 +5,7 @@ Spans count Unicode code points, so they are cut here and never in the page: Jav
 
 import unicodedata
 from collections.abc import Iterator, Sequence
+from itertools import pairwise
 from typing import NamedTuple
 
 import msgspec
@@ -64,7 +65,7 @@ def pieces(text: str, marks: Sequence[Mark]) -> tuple[Piece, ...]:
     """The text cut at every boundary of the marks; `marks` come in order of precedence, the deciding one first."""
     cuts = sorted({0, len(text), *(m.start for m in marks), *(m.end for m in marks)})
     found = []
-    for start, end in zip(cuts, cuts[1:], strict=False):
+    for start, end in pairwise(cuts):
         over = [m for m in marks if m.start <= start and end <= m.end]
         found.append(
             Piece(

@@ -42,9 +42,19 @@ class ConductDetector:
         ]
         self._formulae = graded & _FORMULAE
 
+    def _course(self, reading: Reading) -> Course:
+        return Course(reading, self._limits, self._zone, self._auto_replies)
+
+    def excuse(self, reading: Reading, findings: list[Finding]) -> list[Finding]:
+        """Findings of rules with what the course of the conversation excuses marked as excused."""
+        if not any(f.kind == "rule" and f.signal == "forced_end.hangup" for f in findings):
+            return findings
+        course = self._course(reading)
+        return [ending.excused(course, f) if f.kind == "rule" else f for f in findings]
+
     def detect(self, reading: Reading) -> tuple[list[Finding], list[str], list[Failure]]:
         """(findings, names of what was not checked, failures) for one conversation."""
-        course = Course(reading, self._limits, self._zone, self._auto_replies)
+        course = self._course(reading)
         found: list[Finding] = []
         failures: list[Failure] = []
         for name, detect in self._detectors:

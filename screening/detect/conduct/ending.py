@@ -48,6 +48,16 @@ def forced_end(course: Course) -> list[Finding]:
     ]
 
 
+def excused(course: Course, finding: Finding) -> Finding:
+    """A rule's `forced_end.hangup` becomes excused where the prescribed ends allow the closing it found."""
+    if finding.signal != "forced_end.hangup" or finding.status == "excused" or finding.turn is None:
+        return finding
+    last = next((i for i in range(finding.turn - 1, -1, -1) if course.roles[i] == "customer"), -1)
+    if _prescribed(course, last, finding.turn + 1):
+        return finding._replace(status="excused", excused_by="prescribed end")
+    return finding
+
+
 def _closing_notice(course: Course) -> int | None:
     last = len(course.roles) - 1
     for i in range(last, max(-1, last - 3), -1):
@@ -75,7 +85,7 @@ def _prescribed(course: Course, last: int, stop: int) -> bool:
     prompts = [i for i in after if reading.has(i, "silence_prompt")]
     quiet = None
     if course.times is not None and course.ended is not None:
-        quiet = max(course.ended, course.times[stop - 1]) - course.times[last]
+        quiet = max(course.ended, course.times[stop - 1]) - course.times[max(last, 0)]
     if len(prompts) >= 2 or (prompts and (quiet is None or quiet >= SILENCE_SECONDS)):
         return True
     recent = agent[-4:]

@@ -31,14 +31,19 @@ def forced_transfer(course: Course) -> list[Finding]:
 
 
 def _transfers(course: Course) -> list[tuple[int, int | None]]:
-    """(index before which it happened, system line that shows it or None)."""
+    """(index before which it happened, system line that shows it or None): system lines, else what agents say they do."""
     lines = [(i, i) for i in course.turns_of("system") if course.reading.has(i, "transfer_notice")]
     if lines:
         return list(lines)
+    said = [i + 1 for i in course.turns_of("agent") if _announces(course, i)]
     if course.conversation.attributes.get("transferred_to"):
-        said = [i for i in course.turns_of("agent") if course.reading.has(i, "transfer")]
-        return [((said[-1] + 1) if said else len(course.roles), None)]
-    return []
+        return [(said[-1] if said else len(course.roles), None)]
+    return [(at, None) for at in said]
+
+
+def _announces(course: Course, i: int) -> bool:
+    """Whether the agent says that he transfers now, without asking in the same breath."""
+    return course.reading.has(i, "transfer") and not course.reading.has(i, "transfer_ask")
 
 
 def _without_consent(course: Course, at: int) -> str | None:

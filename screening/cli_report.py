@@ -1,0 +1,108 @@
+"""`screening demo` and `screening report`: a screened file as an HTML page, with a summary in the terminal."""
+
+from collections import deque
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from screening.cli import Columns, Format, Roles
+from screening.cli_options import LexiconFolder, ProfileFile, open_screener, refuse
+
+if TYPE_CHECKING:
+    from screening.pipeline import Screener
+    from screening.readers.records import Refused
+    from screening.report.data import Report
+    from screening.types import Conversation
+
+
+def demo(
+    report: Annotated[Path, typer.Option(help="Where the HTML report is written.", dir_okay=False)] = Path(
+        "screening-report.html"
+    ),
+    no_report: Annotated[bool, typer.Option("--no-report", help="Print the summary only.")] = False,
+) -> None:
+    """Screen the sample archive, print a summary and write the HTML report."""
+    from screening.readers import files
+    from screening.samples import ARCHIVE
+
+    output = None if no_report else _writable(report)
+    screener = open_screener(None, None)
+    _finish(_collected(screener, files.read(str(ARCHIVE)), "示例档案 sample archive"), output)
+
+
+def report(
+    file: Annotated[str, typer.Argument(help="A file of conversations, or - for JSON Lines on standard input.")],
+    output: Annotated[Path, typer.Option("--output", help="Where the HTML report is written.", dir_okay=False)],
+    profile: ProfileFile = None,
+    lexicon: LexiconFolder = None,
+    columns: Columns = None,
+    roles: Roles = None,
+    format_: Format = None,
+) -> None:
+    """Screen conversations into an HTML report and print a summary; refusals go to standard error and into the report.
+
+    Exit status: 0 all screened, 1 some inputs were refused, 2 unusable call.
+    """
+    from screening.errors import InputError
+    from screening.readers import files
+
+    try:
+        items = files.read(file, columns=columns, roles=roles, format_=format_)
+        target = _writable(output)
+        screener = open_screener(lexicon, profile)
+        result = _collected(screener, items, "标准输入 standard input" if file == "-" else Path(file).name)
+    except InputError as error:
+        refuse(error)
+    _finish(result, target)
+    if result.totals.refused:
+        typer.echo(f"{result.totals.refused} inputs were refused", err=True)
+        raise typer.Exit(1)
+
+
+def _writable(output: Path) -> Path:
+    # Told before the screening: a long run must not end in a wrong path.
+    if not output.absolute().parent.is_dir():
+        refuse(NotADirectoryError(f"{output}: there is no folder {output.absolute().parent}"))
+    return output
+
+
+def _collected(screener: "Screener", items: Iterable["Conversation | Refused"], source: str) -> "Report":
+    from datetime import UTC, datetime
+    from zoneinfo import ZoneInfo
+
+    from screening.readers.records import Refused
+    from screening.report.data import Collector, RefusedInput
+
+    standards = [screener.lexicon.standards[name] for name in screener.profile.standards]
+    collector = Collector(standards, ZoneInfo(screener.profile.timezone))
+    ahead: deque[Conversation] = deque()  # the screener reads a batch before it answers
+
+    def conversations() -> Iterator["Conversation"]:
+        for item in items:
+            if isinstance(item, Refused):
+                typer.echo(f"{item.source}:{item.row}: {item.reason}", err=True)
+                collector.refuse(RefusedInput(item.source, item.row, item.reason, item.id))
+            else:
+                ahead.append(item)
+                yield item
+
+    for screening in screener.screen_many(conversations()):
+        collector.add(ahead.popleft(), screening)
+    return collector.report(source, datetime.now(UTC), screener.versions)
+
+
+def _finish(result: "Report", output: Path | None) -> None:
+    from rich.console import Console
+
+    from screening.report.summary import print_summary
+
+    if output is not None:
+        from screening.report.html import render
+
+        try:
+            output.write_text(render(result), encoding="utf-8", newline="\n")
+        except OSError as error:
+            refuse(error)
+    print_summary(result, Console(highlight=False), output)
