@@ -7,12 +7,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Protocol
+from typing import Any, Literal, NamedTuple, Protocol
 
 import msgspec
-
-if TYPE_CHECKING:
-    from screening.normalise.clean import CleanTurn
 
 Role = Literal["agent", "customer", "bot", "system"]
 Channel = Literal["online", "phone", "email", "social"]
@@ -51,6 +48,26 @@ class Span(NamedTuple):
 
     start: int
     end: int
+
+
+class CleanTurn:
+    """One turn's text in the clean view.
+
+    `origin[i]` is the index in `text` of the character that clean character `i` came from; None stands for the identity.
+    """
+
+    __slots__ = ("clean", "origin", "text")
+
+    def __init__(self, text: str, clean: str, origin: Sequence[int] | None):
+        self.text = text
+        self.clean = clean
+        self.origin = origin
+
+    def span(self, start: int, end: int) -> Span:
+        """The half-open range of the original that the clean range [start, end), not empty, stands for."""
+        if self.origin is None:
+            return Span(start, end)
+        return Span(self.origin[start], self.origin[end - 1] + 1)
 
 
 class Source(msgspec.Struct, frozen=True, omit_defaults=True):

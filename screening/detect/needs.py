@@ -12,9 +12,9 @@ from lexicons.pattern import EDGE, Either, Need
 from screening.detect.phrases import Points, Rows, SetIndex, gram, smallest
 from screening.normalise import tables
 
-_UNSEEN = 7.0
+_UNSEEN = 9
 _EDGE_RARITY = 1.5  # of the turns that hold a word, about so few (-ln) begin or end with it
-_TELLING = 0.2
+_TELLING = 0.5
 _CONTENT = tables.HAN | tables.LATIN | tables.DIGIT
 _LAST_LATIN = "\u024f"
 

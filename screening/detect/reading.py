@@ -7,9 +7,9 @@ import numpy as np
 from lexicons.schema import Speaker
 from screening.detect.vocabulary import Nominations, Vocabulary
 from screening.normalise import tables
-from screening.normalise.clean import CleanBatch, CleanTurn
+from screening.normalise.clean import CleanBatch
 from screening.normalise.fold import Folded
-from screening.types import Conversation
+from screening.types import CleanTurn, Conversation
 
 _NOTHING: frozenset[int] = frozenset()
 _SUSPECT_DIGITS = 6

@@ -13,7 +13,7 @@ import numpy as np
 
 from screening.errors import InputError
 from screening.normalise import tables
-from screening.types import Span
+from screening.types import CleanTurn
 
 LOST = "\ufffd"
 _BRACKETED = re.compile(r"[(（\[［【]([a-zāáǎàēéěèīíǐìōóǒòūúǔùüǖǘǚǜńňǹḿêề]{1,7})[)）\]］】]")
@@ -21,26 +21,6 @@ _LOST_RUN = re.compile("[?？]{2,}|[\ue000-\uf8ff]")
 _TONED = re.compile("[āáǎàēéěèīíǐìōóǒòūúǔùǖǘǚǜńňǹḿ]")
 _SEPARATOR = ord("\n")
 _SURROGATE = re.compile("[\ud800-\udfff]")
-
-
-class CleanTurn:
-    """One turn's text in the clean view.
-
-    `origin[i]` is the index in `text` of the character that clean character `i` came from; None stands for the identity.
-    """
-
-    __slots__ = ("clean", "origin", "text")
-
-    def __init__(self, text: str, clean: str, origin: Sequence[int] | None):
-        self.text = text
-        self.clean = clean
-        self.origin = origin
-
-    def span(self, start: int, end: int) -> Span:
-        """The half-open range of the original that the clean range [start, end), not empty, stands for."""
-        if self.origin is None:
-            return Span(start, end)
-        return Span(self.origin[start], self.origin[end - 1] + 1)
 
 
 def without_readings(text: str) -> tuple[str, list[int]]:
@@ -126,7 +106,7 @@ class CleanBatch:
         self.raw_starts = [0, *accumulate([len(text) + 1 for text in texts])]
         self.bits = tables.CLASS[array]
         formed = tables.FORM[array]
-        formed[np.asarray(self.raw_starts[1:]) - 1] = _SEPARATOR
+        formed[np.asarray(self.raw_starts[1:], dtype=np.int64) - 1] = _SEPARATOR
         self.joined: str = formed.tobytes().decode("utf-32-le")
         self.starts = self.raw_starts
         self.origins: dict[int, list[int]] = {}
