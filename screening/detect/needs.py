@@ -9,10 +9,10 @@ from math import exp
 from typing import TypeAlias
 
 from lexicons.pattern import EDGE, Either, Need
-from screening.detect.phrases import Points, Rows, SetIndex, gram, smallest
+from screening.detect.phrases import Points, SetIndex, gram, smallest
 from screening.normalise import tables
 
-_UNSEEN = 9
+_UNSEEN = 8.0
 _EDGE_RARITY = 1.5  # of the turns that hold a word, about so few (-ln) begin or end with it
 _TELLING = 0.5
 _CONTENT = tables.HAN | tables.LATIN | tables.DIGIT
@@ -108,12 +108,13 @@ class Needs:
     def nominate(self, points: Points, turns: int) -> dict[int, int]:
         """Per entry the turns (bits) that hold all it needs; see `SetIndex.scan`."""
         rows = self._index.scan(points, turns)
-        if rows is None:
+        if not rows:
             return {}
         heads, steps = self._heads, self._steps
         asked: set[int] = set()
-        for number in rows.touched:
-            asked.update(heads[number])
+        for number, row in enumerate(rows):
+            if row:
+                asked.update(heads[number])
         found = {}
         for entry in asked:
             bits = _bits(steps[entry], rows)
@@ -122,19 +123,20 @@ class Needs:
         return found
 
 
-def _bits(step: Step, rows: Rows) -> int:
+def _bits(step: Step, rows: list[int]) -> int:
     if isinstance(step, int):
         return rows[step]
     every, parts = step
-    bits = _bits(parts[0], rows)
-    if not every:
-        for part in parts[1:]:
-            bits |= _bits(part, rows)
+    if every:
+        bits = -1
+        for part in parts:
+            bits &= rows[part] if isinstance(part, int) else _bits(part, rows)
+            if not bits:
+                break
         return bits
-    for part in parts[1:]:
-        if not bits:
-            return 0
-        bits &= _bits(part, rows)
+    bits = 0
+    for part in parts:
+        bits |= rows[part] if isinstance(part, int) else _bits(part, rows)
     return bits
 
 

@@ -6,8 +6,6 @@ everything a rule needs. (Measured against an automaton that calls back for ever
 """
 
 from collections.abc import Iterable, Sequence
-from itertools import chain
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -41,70 +39,43 @@ def smallest(grams: Iterable[str]) -> frozenset[str]:
     return frozenset(kept)
 
 
-class _Table:
-    """Grams of one length by hash: `head[slot]` is the first of the slot's grams (from 1), the others follow it."""
-
-    def __init__(self, size: int, grams: Sequence[str], owners: Sequence[Sequence[int]]):
-        self.size = size
-        keys = _hashes(np.stack([tables.points(g) for g in grams]).T, size) if grams else np.zeros(0, np.uint32)
-        self._shift = np.uint32(32 - max(8, (len(grams) * 12).bit_length()))
-        slots = (keys * _MIX) >> self._shift
-        order = np.argsort(slots, kind="stable")
-        slots = slots[order]
-        self._head = np.zeros(1 << (32 - int(self._shift)), dtype=np.int32)
-        first = np.flatnonzero(np.r_[True, slots[1:] != slots[:-1]]) if grams else order
-        self._head[slots[first]] = first + 1
-        self._keys = np.r_[np.uint32(0), keys[order]].astype(np.uint32)
-        self._more = np.r_[False, slots[1:] == slots[:-1], False] if grams else np.zeros(1, bool)
-        chosen = [owners[k] for k in order.tolist()]
-        self._counts = np.array([0, *map(len, chosen)], dtype=np.int64)
-        self._starts = np.cumsum(self._counts) - self._counts
-        self._owners = np.array(list(chain.from_iterable(chosen)), dtype=np.int64)
-
-    def find(self, hashes: Points) -> tuple[Indices, Indices]:
-        """(places, owners) of all grams in a text given by its running hashes; one entry for each owner."""
-        candidates = self._head[(hashes * _MIX) >> self._shift]
-        at = np.flatnonzero(candidates)
-        ids = candidates[at]
-        places: list[Indices] = []
-        found: list[npt.NDArray[np.int32]] = []
-        while at.size:
-            equal = self._keys[ids] == hashes[at]
-            places.append(at[equal])
-            found.append(ids[equal])
-            again = self._more[ids]
-            at, ids = at[again], ids[again] + 1
-        if not places:
-            return at, at
-        hits, where = np.concatenate(found), np.concatenate(places)
-        counts = self._counts[hits]
-        ends = np.cumsum(counts)
-        if not ends.size:
-            return where, where
-        picks = np.arange(ends[-1]) + np.repeat(self._starts[hits] - (ends - counts), counts)
-        return np.repeat(where, counts), self._owners[picks]
-
-
-def _hashes(columns: Sequence[Points] | Points, size: int) -> Points:
+def _hashes(columns: Points, size: int) -> Points:
     value = columns[0]
     for k in range(1, size):
         value = value * _MIX + columns[k]
     return value
 
 
-class Rows:
-    """Per set of literals a row of bits, one for each turn; rows are cut out when somebody asks."""
+class _Table:
+    """Grams of one length by hash: `head[slot]` is the first of the slot's grams (from 1), the others follow it."""
 
-    __slots__ = ("_data", "_width", "touched")
+    def __init__(self, size: int, grams: Sequence[str]):
+        self.size = size
+        keys = _hashes(np.stack([tables.points(g) for g in grams]).T, size)
+        self._shift = np.uint32(32 - max(8, (len(grams) * 12).bit_length()))
+        slots = (keys * _MIX) >> self._shift
+        order = np.argsort(slots, kind="stable")
+        slots = slots[order]
+        same = slots[1:] == slots[:-1]
+        first = np.flatnonzero(np.r_[True, ~same])
+        self.grams = [grams[k] for k in order.tolist()]
+        self._head = np.zeros(1 << (32 - int(self._shift)), dtype=np.int32)
+        self._head[slots[first]] = first + 1
+        self._keys = np.r_[np.uint32(0), keys[order]].astype(np.uint32)
+        self._more = np.r_[False, same, False]
 
-    def __init__(self, data: bytes, width: int, touched: list[int]):
-        self._data = data
-        self._width = width
-        self.touched = touched
-
-    def __getitem__(self, number: int) -> int:
-        at = number * self._width
-        return int.from_bytes(self._data[at : at + self._width], "little")
+    def find(self, hashes: Points) -> list[tuple[Indices, Indices]]:
+        """(places, grams) of all grams in a text given by its running hashes."""
+        candidates = self._head[(hashes * _MIX) >> self._shift]
+        at = np.flatnonzero(candidates != 0)
+        ids = candidates[at]
+        found = []
+        while at.size:
+            equal = self._keys[ids] == hashes[at]
+            found.append((at[equal], ids[equal] - 1))
+            again = self._more[ids]
+            at, ids = at[again], ids[again] + 1
+        return found
 
 
 class SetIndex:
@@ -116,38 +87,49 @@ class SetIndex:
             for text in grams:
                 owners.setdefault(text, []).append(number)
         self._count = len(sets)
-        self._tables = []
+        self._tables: list[_Table] = []
+        self._owners: list[tuple[int, ...]] = []
         for size in range(1, LONGEST + 1):
             grams = sorted(text for text in owners if len(text) == size)
             if grams:
-                self._tables.append(_Table(size, grams, [owners[g] for g in grams]))
+                self._tables.append(_Table(size, grams))
+                self._owners += [tuple(owners[text]) for text in self._tables[-1].grams]
 
-    def scan(self, points: Points, turns: int) -> Rows | None:
-        """The rows for `turns` turns, each followed by a line feed, with one line feed before the first; None: nothing."""
+    def scan(self, points: Points, turns: int) -> list[int]:
+        """Per set the turns that hold one of its literals, as bits of a number; an empty list when no turn holds any.
+
+        `points` are `turns` turns, each followed by a line feed, with one line feed before the first.
+        """
         feeds = np.flatnonzero(points == _FEED_POINT)
         turn_of = np.repeat(np.arange(turns), np.diff(feeds))
-        places: list[Any] = []
-        owners: list[Any] = []
-        hashes, size = points, 1
+        where: list[Indices] = []
+        which: list[Indices] = []
+        hashes, size, offset = points, 1, 0
         for table in self._tables:
             while size < table.size:
                 hashes = hashes[:-1] * _MIX + points[size:]
                 size += 1
-            where, who = table.find(hashes[: turn_of.size])
-            places.append(where)
-            owners.append(who)
-        if not owners:
-            return None
-        owner, turn = np.concatenate(owners), turn_of[np.concatenate(places)]
-        if not owner.size:
-            return None
+            for at, grams in table.find(hashes[: turn_of.size]):
+                where.append(at)
+                which.append(grams + offset)
+            offset += len(table.grams)
+        if not where:
+            return []
+        hits, turn = np.concatenate(which), turn_of[np.concatenate(where)]
+        touched = np.zeros(offset, dtype=bool)
+        touched[hits] = True
         width = (turns + 7) // 8
-        bits = np.zeros((self._count, width * 8), dtype=bool)
-        bits[owner, turn] = True
-        touched = np.zeros(self._count, dtype=bool)
-        touched[owner] = True
+        bits = np.zeros((np.count_nonzero(touched), width * 8), dtype=bool)
+        bits[(np.cumsum(touched) - 1)[hits], turn] = True
         data = np.packbits(bits, axis=1, bitorder="little").tobytes()
-        return Rows(data, width, np.flatnonzero(touched).tolist())
+        rows = [0] * self._count
+        owners, cut = self._owners, 0
+        for gram_ in np.flatnonzero(touched).tolist():
+            row = int.from_bytes(data[cut : cut + width], "little")
+            cut += width
+            for number in owners[gram_]:
+                rows[number] |= row
+        return rows
 
 
 def places(bits: int, offset: int = 0) -> list[int]:
@@ -179,8 +161,8 @@ class Automaton:
         turns = joined.split(FEED)[:-1]
         rows = self._index.scan(joined_points(joined), len(turns))
         hits: dict[int, set[int]] = {}
-        for number in rows.touched if rows else ():
-            for turn in places(rows[number]) if rows else ():
+        for number, row in enumerate(rows):
+            for turn in places(row):
                 if self._literals[number] in turns[turn]:
                     hits.setdefault(turn, set()).add(number)
         return hits
