@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from screening.cli_options import LexiconFolder, ProfileFile, finish, open_lexicon, open_screener
+from screening.cli_options import LexiconFolder, ProfileFile, finish, open_lexicon, open_screener, refuse
 
 if TYPE_CHECKING:
     from lexicons.load import Lexicon
@@ -87,14 +87,18 @@ def explain(
     """Show how a text is read: its views, every hit, what excuses it, and where it leads."""
     from rich.console import Console
 
+    from screening.errors import InputError
     from screening.explain import explanation
 
     screener = open_screener(folder, profile)
     if role not in ("agent", "customer"):
         raise typer.BadParameter("role is agent or customer")
     console = Console(highlight=False, soft_wrap=True)
-    for line in explanation(screener, text, role, after or []):
-        console.print(line, markup=False)
+    try:
+        for line in explanation(screener, text, role, after or []):
+            console.print(line, markup=False)
+    except InputError as error:
+        refuse(error)
 
 
 @standard_app.command("list")

@@ -64,7 +64,17 @@ def _with_numbers(texts: CleanBatch, agents: int) -> frozenset[int]:
 class Reading:
     """One conversation inside a batch; turn numbers are the conversation's own."""
 
-    __slots__ = ("_folded", "_nominations", "_numbers", "_places", "_signs", "_texts", "conversation", "vocabulary")
+    __slots__ = (
+        "_folded",
+        "_folded_texts",
+        "_nominations",
+        "_numbers",
+        "_places",
+        "_signs",
+        "_texts",
+        "conversation",
+        "vocabulary",
+    )
 
     def __init__(
         self,
@@ -82,6 +92,7 @@ class Reading:
         self._places = places
         self._numbers = numbers
         self._folded: dict[int, Folded] = {}
+        self._folded_texts: dict[int, str] = {}
         self._signs: dict[tuple[int, str], bool] = {}
 
     def clean(self, i: int) -> str:
@@ -97,6 +108,13 @@ class Reading:
         if i not in self._folded:
             self._folded[i] = self.vocabulary.folder.fold(self.clean(i))
         return self._folded[i]
+
+    def folded_text(self, i: int) -> str:
+        """The text of turn `i`'s folded view: most have nothing in it, and then need no way back."""
+        text = self._folded_texts.get(i)
+        if text is None:
+            text = self._folded_texts[i] = self.vocabulary.folder.text(self.clean(i))
+        return text
 
     def with_numbers(self) -> list[int]:
         """Agent turns with digits enough for personal data."""

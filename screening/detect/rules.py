@@ -83,8 +83,8 @@ class RuleDetector:
                 if not rule.whole_word or tokenise.is_whole(clean, start, end):
                     yield start, end
         if views & FOLDED:
-            folded = reading.folded(i)
-            for start, end in phrases.spans(folded.text):
+            for start, end in phrases.spans(reading.folded_text(i)):
+                folded = reading.folded(i)
                 if folded.disguised(start, end) and not _straddles(folded.text, start, end):
                     yield folded.starts[start], folded.ends[end - 1]
         if views & SOUND:

@@ -7,7 +7,7 @@ from lexicons.pattern import Need
 from lexicons.schema import After, Cue, Rule, Speaker
 from screening.detect.needs import Needs, as_compacted, as_written
 from screening.detect.patterns import SlotPattern
-from screening.detect.phrases import joined_points, places
+from screening.detect.phrases import Points, joined_points, places
 from screening.normalise.clean import CleanBatch
 from screening.normalise.fold import Folder, by_sound, sound_points
 
@@ -162,19 +162,31 @@ class Vocabulary:
                 into.add_cue(entry, first, bits)
             else:
                 into.add_rule(entry, places(bits, first), CLEAN)
-        loose = ear.loose.nominate(self.folder.compact(points), turns)
-        doubtful = 0
-        for entry, bits in loose.items():
-            both = bits & clean.get(entry, 0)
-            doubtful |= both
-            into.add_rule(entry, places(bits ^ both, first), FOLDED)
-        suspicious = sum(1 << turn for turn in places(doubtful) if self.folder.suspicious(batch.clean(first + turn)))
-        for entry, bits in loose.items() if suspicious else ():
-            into.add_rule(entry, places(bits & suspicious, first), FOLDED)
+        self._listen_folded(ear, batch, (first, last), points, clean, into)
         for turn in places(sequences):
-            folded = self.folder.compact(joined_points(self.folder.fold(batch.clean(first + turn)).text + "\n"))
+            folded = self.folder.compact(joined_points(self.folder.text(batch.clean(first + turn)) + "\n"))
             for entry in ear.loose.nominate(folded, 1):
                 into.add_rule(entry, (first + turn,), FOLDED)
         if ear.sounds:
             for entry, bits in ear.sounds.nominate(sound_points(points), turns).items():
                 into.add_rule(entry, places(bits, first), SOUND)
+
+    def _listen_folded(
+        self, ear: _Ear, batch: CleanBatch, place: tuple[int, int], points: Points, clean: Mapping[int, int], into: Nominations
+    ) -> None:
+        """Nominate for the folded view: turns with a disguise that shows, and turns that hold something only when folded."""
+        first, last = place
+        suspects, compacted = self.folder.suspects(points, last - first) if ear.loose else ([], points)
+        if not suspects:
+            return
+        loose = {}
+        fresh = known = 0
+        for entry, bits in ear.loose.nominate(compacted, len(suspects)).items():
+            turns = loose[entry] = sum(1 << suspects[turn] for turn in places(bits))
+            known |= turns & clean.get(entry, 0)
+            fresh |= turns & ~clean.get(entry, 0)
+        for turn in places(known & ~fresh):
+            if self.folder.suspicious(batch.clean(first + turn)):
+                fresh |= 1 << turn
+        for entry, turns in loose.items():
+            into.add_rule(entry, places(turns & fresh, first), FOLDED)

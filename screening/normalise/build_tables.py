@@ -80,7 +80,8 @@ _FUZZY = (("^zh", "z"), ("^ch", "c"), ("^sh", "s"), ("ing$", "in"), ("eng$", "en
 
 def syllable(reading: str) -> str:
     """A reading without tone; zh/z, ch/c, sh/s and -ng/-n, which writers mix, fall together."""
-    plain = "".join(c for c in unicodedata.normalize("NFD", reading.replace("ü", "v")) if unicodedata.category(c) != "Mn")
+    spelled = unicodedata.normalize("NFD", reading).replace("u\u0308", "v")
+    plain = "".join(c for c in spelled if unicodedata.category(c) != "Mn")
     for old, new in _FUZZY:
         plain = re.sub(old, new, plain)
     return plain

@@ -71,24 +71,52 @@ class Folder:
                 self._table[ord(form)] = ord(to)
 
     def compact(self, points: npt.NDArray[np.uint32]) -> npt.NDArray[np.uint32]:
-        """The code points of a joined text (line feeds between turns), single writings and numbers read, separators and repeats gone.
+        """A joined text (a line feed before and after each turn), single writings and numbers read, separators and repeats gone.
 
         It says where folding may find something, for the price of a few array operations; `fold` says what and where.
         """
         points = self._table[points]
-        bits = tables.CLASS[points]
-        points = points[(bits & _CONTENT > 0) | (points == _LINE_FEED)]
-        edges = np.flatnonzero(np.diff(tables.CLASS[points] & tables.NUMERAL)) + 1  # a line feed at both ends is none
-        for k in np.flatnonzero(edges[1::2] - edges[::2] >= _NUMBER_LENGTH).tolist():
-            number = slice(edges[2 * k], edges[2 * k + 1])
-            points[number] = _DIGITS[points[number]]
-        again = np.zeros(points.size, dtype=bool)
-        again[1:] = (points[1:] == points[:-1]) & (points[1:] > _LAST_LATIN)
-        return points[~again]
+        points = points[_KIND[points] & (_CONTENT | _FEED) > 0]
+        _read_numbers(points)
+        return points[~_repeated(points)]
+
+    def suspects(self, points: npt.NDArray[np.uint32], turns: int) -> tuple[list[int], npt.NDArray[np.uint32]]:
+        """The turns of a joined text in which `Folded.disguised` could hold anywhere, and these turns' compacted text.
+
+        Forms of several characters are not looked for.
+        """
+        mapped = self._table[points]
+        kinds = _KIND[mapped]
+        turn_of = np.cumsum(kinds == _FEED) - 1
+        kept = np.flatnonzero(kinds & (_CONTENT | _FEED))
+        text = mapped[kept]
+        apart = np.diff(kept) - 1
+        apart[(text[1:] == _LINE_FEED) | (text[:-1] == _LINE_FEED)] = 0
+        repeated = _repeated(text)
+        read = _read_numbers(text)
+        evidence = repeated
+        evidence[read] = True
+        evidence[1:] |= (apart == 1) & (points[kept[1:] - 1] == _SPACE)
+        evidence[2:] |= (apart[1:] > 0) & (apart[:-1] > 0)
+        suspect = np.zeros(turns + 1, dtype=bool)
+        suspect[turn_of[kept[evidence]]] = True
+        suspect[turn_of[(mapped != points) | (kinds == 0)]] = True
+        suspect[turns] = True  # the last line feed
+        if np.count_nonzero(suspect) == 1:
+            return [], text[:0]
+        text = text[suspect[turn_of[kept]]]
+        return np.flatnonzero(suspect[:-1]).tolist(), text[~_repeated(text)]
 
     def suspicious(self, clean: str) -> bool:
         """Whether a clean text shows any disguise besides ordinary punctuation between characters."""
         return self._evidence.search(clean) is not None
+
+    def text(self, clean: str) -> str:
+        """The text of the folded view, without the way back."""
+        text = self._pattern.sub(lambda form: self._writings[form[0]], clean)
+        text = _BETWEEN.sub("", text)
+        text = _NUMBER.sub(lambda number: number[0].translate(_NUMERALS), text)
+        return _REPEAT.sub("\\1", text)
 
     def fold(self, clean: str) -> Folded:
         """The folded view of a clean text."""
@@ -104,15 +132,49 @@ class Folder:
         return _collapsed(clean, pieces)
 
 
-_DIGITS = np.arange(tables.POINTS, dtype=np.uint32)
-_DIGITS[tables.points("".join(tables.NUMERALS))] = tables.points("".join(tables.NUMERALS.values()))
 _LINE_FEED = ord("\n")
+_SPACE = ord(" ")
 _LAST_LATIN = 0x24F
-_CONTENT = tables.HAN | tables.LATIN | tables.DIGIT
+_CONTENT, _NUMERAL, _FEED, _ORDINARY = 1, 2, 4, 8
+
+
+def _kinds() -> npt.NDArray[np.uint8]:
+    kinds = (tables.CLASS & (tables.HAN | tables.LATIN | tables.DIGIT) > 0).astype(np.uint8) * np.uint8(_CONTENT)
+    kinds[tables.CLASS & tables.NUMERAL > 0] |= _NUMERAL
+    kinds[tables.points("".join(sorted(_NATURAL)))] = _ORDINARY
+    kinds[_LINE_FEED] = _FEED
+    return kinds
+
+
+_KIND = _kinds()
+_NUMERALS = str.maketrans(tables.NUMERALS)
+_BETWEEN = re.compile(
+    "(?<=[{0}])[^{0}]{{1,4}}(?=[{0}])".format("".join(f"{low}-{high}" for low, high in tables.content_ranges()))
+)
+
+
+def _repeated(points: npt.NDArray[np.uint32]) -> npt.NDArray[np.bool_]:
+    again = np.zeros(points.size, dtype=bool)
+    again[1:] = (points[1:] == points[:-1]) & (points[1:] > _LAST_LATIN)
+    return again
+
+
+def _read_numbers(points: npt.NDArray[np.uint32]) -> list[int]:
+    """Read Chinese numerals in long numbers as digits, in place; the places where such numbers begin."""
+    edges = np.flatnonzero(np.diff(_KIND[points] & _NUMERAL)) + 1  # a line feed at both ends is none
+    found = []
+    for k in np.flatnonzero(edges[1::2] - edges[::2] >= _NUMBER_LENGTH).tolist():
+        first, end = int(edges[2 * k]), int(edges[2 * k + 1])
+        number = "".join(map(chr, points[first:end]))
+        digits = number.translate(_NUMERALS)
+        if digits != number:
+            points[first:end] = tables.points(digits)
+            found.append(first)
+    return found
 
 
 def _is_content(char: str) -> bool:
-    return bool(tables.CLASS[ord(char)] & _CONTENT)
+    return bool(_KIND[ord(char)] & _CONTENT)
 
 
 def _without_separators(pieces: list[tuple[str, int, int, bool]]) -> list[tuple[str, int, int, bool]]:

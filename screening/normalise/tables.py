@@ -90,6 +90,11 @@ def _build() -> tuple[npt.NDArray[np.uint32], npt.NDArray[np.uint32], npt.NDArra
     return script, width, form, bits
 
 
+def content_ranges() -> list[tuple[str, str]]:
+    """First and last characters of the stretches of clean text's letters: Han, Latin, digits."""
+    return [("a", "z"), ("0", "9"), *((chr(low), chr(high)) for low, high in _HAN_RANGES)]
+
+
 def _phrase_marks(script: npt.NDArray[np.uint32]) -> str:
     """For each script phrase that differs from its characters one by one: its rarest character (a text without any is safe)."""
     rarity = json.loads(_text("char_surprisal.json"))

@@ -1,0 +1,32 @@
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from screening.evaluate import share_text, wilson
+from screening.scores import Scores
+
+
+def test_wilson_interval_of_known_values():
+    low, high = wilson(28, 30)
+    assert (round(low, 3), round(high, 3)) == (0.787, 0.982)
+    assert wilson(0, 0) == (0.0, 1.0)
+
+
+@given(st.integers(1, 1000), st.data())
+def test_wilson_interval_holds_the_share(total, data):
+    successes = data.draw(st.integers(0, total))
+    low, high = wilson(successes, total)
+    assert 0 <= low <= successes / total + 1e-12 and successes / total - 1e-12 <= high <= 1
+
+
+def test_undefined_shares_say_so():
+    assert share_text(0, 0) == "n/a"
+
+
+def test_scores_are_shrunk_to_the_signal_and_prior_until_judged():
+    scores = Scores({"rudeness.abuse": (98, 0)}, {"judged": (30, 10), "few": (0, 5)})
+    assert scores.score("rudeness.abuse", "new") == (0.99, True)
+    assert scores.score("rudeness.abuse", "few") == (round((0 + 9.9) / 15, 3), True)
+    judged, prior = scores.score("rudeness.abuse", "judged")
+    assert judged == pytest.approx((30 + 9.9) / 50, abs=0.001) and not prior
+    assert scores.score("unheard", "x") == (0.5, True)
