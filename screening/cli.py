@@ -97,19 +97,22 @@ def evaluate(
     profile: ProfileFile = None,
     lexicon: LexiconFolder = None,
     mistakes: Annotated[bool, typer.Option("--mistakes", help="Name every wrong decision (ids, no text).")] = False,
+    markdown: Annotated[Path | None, typer.Option("--markdown", help="Write the tables to a Markdown file, too.")] = None,
     write_scores: Annotated[bool, typer.Option("--write-scores", help="Keep the counts as the rules' prior scores.")] = False,
 ) -> None:
     """Print precision and recall per signal, style and clause with Wilson intervals, and what each rule file adds."""
     from screening import evaluate as evaluation_
+    from screening import evaluate_tables
     from screening.errors import InputError
-    from screening.evaluate_tables import print_tables
 
     try:
         turns, conversations = evaluation_.read(file)
     except InputError as error:
         refuse(error)
     evaluation = evaluation_.Evaluation(open_screener(lexicon, profile), turns, conversations)
-    print_tables(evaluation)
+    evaluate_tables.print_tables(evaluation)
+    if markdown is not None:
+        markdown.write_text(evaluate_tables.markdown(evaluation), encoding="utf-8")
     if mistakes:
         for record, kind, signal, sources in evaluation.mistakes():
             typer.echo(f"{record}\t{kind}\t{signal}\t{','.join(sources)}")

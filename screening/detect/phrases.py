@@ -40,7 +40,7 @@ def smallest(grams: Iterable[str]) -> frozenset[str]:
 
 
 def _hashes(columns: Points, size: int) -> Points:
-    value = columns[0]
+    value: Points = columns[0]
     for k in range(1, size):
         value = value * _MIX + columns[k]
     return value
@@ -90,9 +90,9 @@ class SetIndex:
         self._tables: list[_Table] = []
         self._owners: list[tuple[int, ...]] = []
         for size in range(1, LONGEST + 1):
-            grams = sorted(text for text in owners if len(text) == size)
-            if grams:
-                self._tables.append(_Table(size, grams))
+            sized = sorted(text for text in owners if len(text) == size)
+            if sized:
+                self._tables.append(_Table(size, sized))
                 self._owners += [tuple(owners[text]) for text in self._tables[-1].grams]
 
     def scan(self, points: Points, turns: int) -> list[int]:

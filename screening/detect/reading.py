@@ -65,6 +65,7 @@ class Reading:
     """One conversation inside a batch; turn numbers are the conversation's own."""
 
     __slots__ = (
+        "_cleans",
         "_folded",
         "_folded_texts",
         "_nominations",
@@ -92,12 +93,16 @@ class Reading:
         self._places = places
         self._numbers = numbers
         self._folded: dict[int, Folded] = {}
+        self._cleans: dict[int, str] = {}
         self._folded_texts: dict[int, str] = {}
         self._signs: dict[tuple[int, str], bool] = {}
 
     def clean(self, i: int) -> str:
         """Clean text of turn `i`."""
-        return self._texts.clean(self._places[i])
+        text = self._cleans.get(i)
+        if text is None:
+            text = self._cleans[i] = self._texts.clean(self._places[i])
+        return text
 
     def turn(self, i: int) -> CleanTurn:
         """Turn `i` with its way back to the original."""
@@ -129,6 +134,17 @@ class Reading:
     def may_have(self, i: int, kind: str) -> bool:
         """Whether turn `i` was nominated for a cue of this kind: a cheap no before `has`."""
         return self._places[i] in self._nominations.cues(self.vocabulary.kinds.get(kind, _NOTHING))
+
+    def beside(self, i: int, kind: str) -> str:
+        """The clean text of turn `i` without the words of its cues of this kind."""
+        text = self.clean(i)
+        nominated = self._cues.get(self._places[i]) or _NOTHING
+        spans = [
+            span
+            for entry in self.vocabulary.kinds.get(kind, _NOTHING) & nominated
+            for span in self.vocabulary.entries[entry].spans(text)
+        ]
+        return "".join(char for at, char in enumerate(text) if not any(start <= at < end for start, end in spans))
 
     def has(self, i: int, kind: str) -> bool:
         """Whether turn `i` shows a cue of this kind said by a speaker the cue is meant for."""

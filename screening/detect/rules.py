@@ -53,15 +53,16 @@ class RuleDetector:
                 kept.append(finding)
         return kept
 
-    def _locate(self, rule: Rule, phrases: Phrases, reading: Reading, i: int, views: int) -> Iterator[Finding]:
-        places = sorted(set(self._places(rule, phrases, reading, i, views)))
+    def _locate(self, rule: Rule, phrases: Phrases, reading: Reading, i: int, views: int) -> list[Finding]:
+        places = _places(rule, phrases, reading, i, views)
         if not places or not self._in_place(rule, reading, i):
-            return
+            return []
         turn = reading.turn(i)
-        for start, end in places:
+        found = []
+        for start, end in sorted(places):
             innocent = phrases.excused(turn.clean, start, end)
             excuse = f"unless:{innocent}" if innocent else self._excuses.excuse(turn.clean, start, end, rule.excuses)
-            yield Finding(
+            finding = Finding(
                 signal=rule.signal,
                 turn=i,
                 span=turn.span(start, end),
@@ -74,21 +75,8 @@ class RuleDetector:
                 excused_by=excuse,
                 references=rule.references,
             )
-
-    def _places(self, rule: Rule, phrases: Phrases, reading: Reading, i: int, views: int) -> Iterator[tuple[int, int]]:
-        """Half-open clean ranges of a rule's hits in all views that its `fold` allows."""
-        clean = reading.clean(i)
-        if views & CLEAN:
-            for start, end in phrases.spans(clean):
-                if not rule.whole_word or tokenise.is_whole(clean, start, end):
-                    yield start, end
-        if views & FOLDED:
-            for start, end in phrases.spans(reading.folded_text(i)):
-                folded = reading.folded(i)
-                if folded.disguised(start, end) and not _straddles(folded.text, start, end):
-                    yield folded.starts[start], folded.ends[end - 1]
-        if views & SOUND:
-            yield from _by_sound(phrases, clean)
+            found.append(finding)
+        return found
 
     def _in_place(self, rule: Rule, reading: Reading, i: int) -> bool:
         conversation = reading.conversation
@@ -97,6 +85,24 @@ class RuleDetector:
             if not any(reading.has(j, kind) for j in _before(rule.after, conversation, i)):
                 return False
         return rule.position is None or _positioned(rule, conversation, i)
+
+
+def _places(rule: Rule, phrases: Phrases, reading: Reading, i: int, views: int) -> set[tuple[int, int]]:
+    """Half-open clean ranges of a rule's hits in the views that it was nominated for."""
+    clean = reading.clean(i)
+    places: set[tuple[int, int]] = set()
+    if views & CLEAN:
+        places.update(phrases.spans(clean))
+        if places and rule.whole_word:
+            places = {place for place in places if tokenise.is_whole(clean, *place)}
+    if views & FOLDED:
+        for start, end in phrases.spans(reading.folded_text(i)):
+            folded = reading.folded(i)
+            if folded.disguised(start, end) and not _straddles(folded.text, start, end):
+                places.add((folded.starts[start], folded.ends[end - 1]))
+    if views & SOUND:
+        places.update(_by_sound(phrases, clean))
+    return places
 
 
 def _before(after: After, conversation: Conversation, i: int) -> list[int]:

@@ -174,19 +174,16 @@ class Vocabulary:
     def _listen_folded(
         self, ear: _Ear, batch: CleanBatch, place: tuple[int, int], points: Points, clean: Mapping[int, int], into: Nominations
     ) -> None:
-        """Nominate for the folded view: turns with a disguise that shows, and turns that hold something only when folded."""
+        """Nominate for the folded view what only it holds, and on turns where a disguise shows all that it holds."""
         first, last = place
         suspects, compacted = self.folder.suspects(points, last - first) if ear.loose else ([], points)
         if not suspects:
             return
         loose = {}
-        fresh = known = 0
+        known = 0
         for entry, bits in ear.loose.nominate(compacted, len(suspects)).items():
             turns = loose[entry] = sum(1 << suspects[turn] for turn in places(bits))
             known |= turns & clean.get(entry, 0)
-            fresh |= turns & ~clean.get(entry, 0)
-        for turn in places(known & ~fresh):
-            if self.folder.suspicious(batch.clean(first + turn)):
-                fresh |= 1 << turn
+        disguised = sum(1 << turn for turn in places(known) if self.folder.suspicious(batch.clean(first + turn)))
         for entry, turns in loose.items():
-            into.add_rule(entry, places(turns & fresh, first), FOLDED)
+            into.add_rule(entry, places(turns & (disguised | ~clean.get(entry, 0)), first), FOLDED)

@@ -75,11 +75,12 @@ def _not_checked(course: Course) -> list[str]:
         missing.append("timing")
     if course.conversation.channel == "phone" and (course.times is None or not phone.has_speech_ends(course)):
         missing.append("talk_over")
-    promised = any(course.reading.has(i, "promise") for i in course.turns_of("agent"))
-    if promised and course.times is None:
-        missing.append("promises_kept")
-    if promised and "callbacks" not in course.conversation.attributes:
-        missing.append("callbacks")
+    no_times, no_callbacks = course.times is None, "callbacks" not in course.conversation.attributes
+    if (no_times or no_callbacks) and any(course.reading.has(i, "promise") for i in course.turns_of("agent")):
+        if no_times:
+            missing.append("promises_kept")
+        if no_callbacks:
+            missing.append("callbacks")
     if not transfer.is_checked(course):
         missing.append("transfer")
     return missing

@@ -5,12 +5,16 @@ A farewell is no hang-up: one third of real conversations end with one. What is 
 customer or by the system alone.
 """
 
+import re
+
 from screening.detect.conduct.course import VERSION, Course
 from screening.types import Finding
 
 SILENCE_SECONDS = 60.0
 SETTLED_SECONDS = 90.0
 _SUBSTANCE = 8
+_ANY_WORD = 2
+_NO_WORD = re.compile(r"[\W_]+")
 _OPEN = ("objection", "upset", "complaint_wish")
 
 
@@ -23,7 +27,7 @@ def forced_end(course: Course) -> list[Finding]:
     last = next((i for i in range(stop - 1, -1, -1) if course.roles[i] == "customer"), None)
     if last is None or _prescribed(course, last, stop):
         return []
-    matter = _open_matter(course, last, stop)
+    matter = _open_matter(course, last, stop, sure=course.conversation.ended_by == "agent" or notice is not None)
     if matter is None:
         return []
     agent = [i for i in range(last + 1, stop) if course.roles[i] == "agent"]
@@ -94,8 +98,12 @@ def _prescribed(course: Course, last: int, stop: int) -> bool:
     return any(reading.has(i, "wrong_number") for i in course.turns_of("customer") if i <= last)
 
 
-def _open_matter(course: Course, last: int, stop: int) -> str | None:
-    """What was still open at the end, in words for a reviewer; None when the matter was settled."""
+def _open_matter(course: Course, last: int, stop: int, *, sure: bool) -> str | None:
+    """What was still open at the end, in words for a reviewer; None when the matter was settled.
+
+    `sure`: it is known that the agent ended. Where only a closing formula says so, a matter counts only when the customer
+    visibly asked or objected, and any word besides the formula counts as an answer.
+    """
     reading = course.reading
     run = _customer_run(course, last)
     asked = any(reading.has(i, "open_question") for i in run)
@@ -104,14 +112,14 @@ def _open_matter(course: Course, last: int, stop: int) -> str | None:
     if agreed:
         return None
     after = [i for i in range(last + 1, stop) if course.roles[i] == "agent"]
-    answered = any(_is_substance(course, i) for i in after)
+    answered = any(_is_substance(course, i, _SUBSTANCE if sure else _ANY_WORD) for i in after)
     if answered and (not opposed or _waited(course, after)):
         return None
     if opposed:
         return "客户仍有异议或不满"
     if asked:
         return "客户的问题尚未答复"
-    return "客户的事项尚未处理" if not answered else None
+    return "客户的事项尚未处理" if sure and not answered else None
 
 
 def _customer_run(course: Course, last: int) -> list[int]:
@@ -124,11 +132,13 @@ def _customer_run(course: Course, last: int) -> list[int]:
     return run
 
 
-def _is_substance(course: Course, i: int) -> bool:
+def _is_substance(course: Course, i: int, least: int = _SUBSTANCE) -> bool:
+    """Whether the agent's turn says something besides a closing formula, a prompt or a request to wait."""
     reading = course.reading
-    if reading.has(i, "closing") or reading.has(i, "silence_prompt") or reading.has(i, "hold"):
+    if reading.has(i, "silence_prompt") or reading.has(i, "hold"):
         return len(reading.clean(i)) > 40
-    return len(reading.clean(i)) >= _SUBSTANCE
+    said = reading.beside(i, "closing") if reading.has(i, "closing") else reading.clean(i)
+    return len(_NO_WORD.sub("", said)) >= least
 
 
 def _waited(course: Course, after: list[int]) -> bool:
