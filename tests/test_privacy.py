@@ -4,6 +4,7 @@ from hypothesis import strategies as st
 
 from screening.detect.privacy import mask, personal_data, valid_bank_card, valid_id_card
 from screening.normalise.clean import clean_text
+from tests.conftest import active, conversation
 
 ID_CARD = "11010519491231002x"  # the check digit example of GB 11643
 
@@ -18,6 +19,7 @@ def kinds(text: str) -> list[str]:
         ("您的手机13812345678收到短信了吗", "mobile"),
         ("手机138 1234 5678", "mobile"),
         ("电话138-1234-5678", "mobile"),
+        ("记一下幺三八零零一三八零零零", "mobile"),
         ("座机010-62345678", "landline"),
         (f"身份证{ID_CARD}", "id_card"),
         ("卡号6222020200112233445", "bank_card"),
@@ -64,3 +66,24 @@ def test_masking_keeps_every_offset(text):
 def test_masking_covers_the_middle():
     text = "打13812345678找我"
     assert mask(text, text, None) == "打13*******78找我"
+
+
+def signals(screener, *turns):
+    return {s for s, _ in active(screener.screen(conversation(*turns)), "leak.", "diversion.")}
+
+
+def test_a_full_identity_number_is_a_leak_unless_the_customer_gave_it(screener):
+    assert signals(screener, ("agent", f"登记的是{ID_CARD}")) == {"leak.customer_data"}
+    assert signals(screener, ("customer", f"我的身份证{ID_CARD}"), ("agent", f"收到{ID_CARD}")) == set()
+
+
+def test_others_numbers_leak_and_own_numbers_divert(screener):
+    assert signals(screener, ("agent", "那位买家的电话是13812345678")) == {"leak.customer_data"}
+    assert signals(screener, ("agent", "有事打我13812345678")) == {"diversion.private_contact"}
+    assert signals(screener, ("agent", "派件师傅的电话是13812345678")) == set()
+    assert signals(screener, ("customer", "我的电话13812345678"), ("agent", "好的，13812345678对吗")) == set()
+
+
+def test_a_phone_number_that_leaks_is_harassment_and_a_breach_of_confidence(screener):
+    screening = screener.screen(conversation(("agent", "那位买家的电话是13812345678")))
+    assert {"A.harassment", "A.confidentiality"} <= {c.clause for c in screening.candidates}

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from typing import Literal, NamedTuple
 
 from screening.detect.reading import Reading
+from screening.normalise import tables
 from screening.types import Finding, SourceKind, Span
 
 NAME = "privacy"
@@ -31,6 +32,9 @@ _ADDRESS = re.compile(
 _MESSENGER = re.compile(
     "(?:微信|vx|wx|v信|薇信|qq|扣扣|企鹅)(?:号码?|id)?(?:就?是|为|[:： ]){0,2}([a-z][a-z0-9_-]{5,19}|[1-9][0-9]{4,10})(?![0-9a-z])"
 )
+_SPELLED = re.compile(f"[0-9{''.join(tables.NUMERALS)} -]{{7,}}")
+_JOINERS = re.compile("[ -]")
+_DIGITS = str.maketrans(tables.NUMERALS)
 _ID_WEIGHTS = (7, 9, 10, 5, 8, 4, 2, 1, 6, 3, 7, 9, 10, 5, 8, 4, 2)
 _OFFICIAL = re.compile("官方|热线|客服电话|服务电话|总机|前台|400|95[0-9]{3}|消费者|举报电话")
 _OWN = re.compile("(?:加|打|拨|联系|找|发|转|记|存)(?:一下|下|给)?我|我(?:的|自己|个人|私人)|私人|本人|我手机|我电话")
@@ -69,8 +73,12 @@ def valid_bank_card(digits: str) -> bool:
 
 
 def personal_data(clean: str) -> list[Personal]:
-    """All personal data in a clean text, ordered and not overlapping; the earlier and longer wins."""
-    found = sorted(_all(clean), key=lambda p: (p.start, -p.end))
+    """All personal data in a clean text, ordered and not overlapping; the earlier and longer wins.
+
+    Numbers spelled in Chinese numerals are read as digits; that keeps every offset.
+    """
+    spelled = _SPELLED.sub(lambda run: run[0].translate(_DIGITS), clean)
+    found = sorted(_all(spelled), key=lambda p: (p.start, -p.end))
     kept: list[Personal] = []
     for item in found:
         if not kept or item.start >= kept[-1].end:
@@ -84,7 +92,7 @@ def _all(clean: str) -> Iterator[Personal]:
     for match in _NUMBER.finditer(clean):
         if any(o.start <= match.start() < o.end for o in orders):
             continue
-        digits = re.sub("[ -]", "", match[0])
+        digits = _JOINERS.sub("", match[0])
         kind = _number_kind(digits)
         if kind is not None:
             yield Personal(kind, *match.span())
@@ -157,10 +165,12 @@ def _judge(item: Personal, clean: str) -> tuple[str, str, str] | None:
 
 
 def _said_by_customer(reading: Reading, i: int, words: str) -> bool:
-    plain = re.sub("[ -]", "", words)
-    return any(
-        plain in re.sub("[ -]", "", reading.clean(j)) for j in range(i) if reading.conversation.turns[j].role == "customer"
-    )
+    plain = _plain_digits(words)
+    return any(plain in _plain_digits(reading.clean(j)) for j in range(i) if reading.conversation.turns[j].role == "customer")
+
+
+def _plain_digits(text: str) -> str:
+    return _JOINERS.sub("", text.translate(_DIGITS))
 
 
 def _finding(signal: str, name: str, why: str, turn: int, span: tuple[int, int]) -> Finding:

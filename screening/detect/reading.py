@@ -133,23 +133,21 @@ class Reading:
 
     def may_have(self, i: int, kind: str) -> bool:
         """Whether turn `i` was nominated for a cue of this kind: a cheap no before `has`."""
-        return self._places[i] in self._nominations.cues(self.vocabulary.kinds.get(kind, _NOTHING))
+        return bool(self._entries(i, kind))
+
+    def _entries(self, i: int, kind: str) -> Sequence[int]:
+        return self._nominations.cues(self.vocabulary.kinds.get(kind, _NOTHING)).get(self._places[i], ())
 
     def beside(self, i: int, kind: str) -> str:
         """The clean text of turn `i` without the words of its cues of this kind."""
         text = self.clean(i)
-        nominated = self._cues.get(self._places[i]) or _NOTHING
-        spans = [
-            span
-            for entry in self.vocabulary.kinds.get(kind, _NOTHING) & nominated
-            for span in self.vocabulary.entries[entry].spans(text)
-        ]
+        spans = [span for entry in self._entries(i, kind) for span in self.vocabulary.entries[entry].spans(text)]
         return "".join(char for at, char in enumerate(text) if not any(start <= at < end for start, end in spans))
 
     def has(self, i: int, kind: str) -> bool:
         """Whether turn `i` shows a cue of this kind said by a speaker the cue is meant for."""
-        entries = self._nominations.cues(self.vocabulary.kinds.get(kind, _NOTHING)).get(self._places[i])
-        if entries is None:
+        entries = self._entries(i, kind)
+        if not entries:
             return False
         key = (i, kind)
         known = self._signs.get(key)
