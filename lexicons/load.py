@@ -18,6 +18,7 @@ from lexicons.signals import CUSTOMER_SIGNALS, SIGNALS
 
 PACKAGED = Path(str(resources.files("lexicons")))
 MARK = re.compile("«([^«»]+)»")
+SCORES = "scores.json"
 CUE_KINDS = frozenset(
     (
         *("greeting", "closing", "hold", "open_question", "objection", "upset", "agreement", "silence_prompt"),
@@ -26,6 +27,8 @@ CUE_KINDS = frozenset(
         "negation",
     )
 )
+_NEED = 64
+_SET_ID = re.compile(r"[a-z_][a-z0-9_]*")
 _ID = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
 _T = TypeVar("_T")
 
@@ -39,6 +42,8 @@ class Lexicon(msgspec.Struct, frozen=True):
     writings: dict[str, str]
     standards: dict[str, Standard]
     version: str
+    scores: dict[str, tuple[int, int]] = {}
+    """Per signal right and wrong flags on the development set (`scores.json`): the prior of every rule's score."""
     files: dict[str, str] = {}
     """Rule id to the file it stands in."""
 
@@ -71,6 +76,17 @@ def _tables(folder: Path, kind: str, table: str, into: type[_T], problems: list[
                 problems.append(f"{where}: {table} {name!r}: {error}")
 
 
+def _scores(folder: Path, problems: list[str]) -> dict[str, tuple[int, int]]:
+    path = folder / SCORES
+    if not path.exists():
+        return {}
+    try:
+        return msgspec.json.decode(path.read_bytes(), type=dict[str, tuple[int, int]])
+    except msgspec.DecodeError as error:
+        problems.append(f"{SCORES}: {error}; write it anew with: screening evaluate tests/data/dev.jsonl --write-scores")
+        return {}
+
+
 def _duplicates(entries: Iterable[tuple[str, str]], what: str, problems: list[str]) -> None:
     seen: dict[str, str] = {}
     for where, name in entries:
@@ -84,6 +100,34 @@ def _check_pattern(text: str, sets: Mapping[str, tuple[str, ...]], where: str, p
         patterns.parse(text, sets)
     except patterns.PatternError as error:
         problems.append(f"{where}: {error}")
+
+
+def _check_trigger(text: str, sets: Mapping[str, tuple[str, ...]], where: str, problems: list[str]) -> None:
+    """What nominates a turn must hold a fixed part; a pattern outside the language was reported already."""
+    try:
+        if patterns.parse(text, sets).need(_NEED) is None:
+            problems.append(f"{where}: holds no fixed part to look for; name at least one word")
+    except patterns.PatternError:
+        return
+
+
+def _check_set(entry: WordSet, where: str, problems: list[str]) -> None:
+    at = f"{where}: word set {entry.id!r}"
+    if not _SET_ID.fullmatch(entry.id):
+        problems.append(f"{at}: `id` is made of a-z, 0-9 and _, so that a pattern can name it")
+    if not entry.forms or not all(entry.forms):
+        problems.append(f"{at}: `forms` is empty or holds an empty form")
+
+
+def _check_conditions(rule: Rule, at: str, problems: list[str]) -> None:
+    numbers: list[tuple[str, float | None]] = []
+    if rule.after:
+        numbers.append(("after.turns", rule.after.turns))
+    if rule.repeats:
+        numbers += [("repeats.turns", rule.repeats.turns), ("repeats.times", rule.repeats.times)]
+    if rule.position:
+        numbers += [(f"position.{name}", getattr(rule.position, name)) for name in rule.position.__struct_fields__]
+    problems.extend(f"{at}: `{name}` must be 1 or more" for name, value in numbers if value is not None and value < 1)
 
 
 def _check_examples(rule: Rule, at: str, problems: list[str]) -> None:
@@ -127,8 +171,10 @@ def _check_rule(rule: Rule, where: str, lexicon: Lexicon, problems: list[str]) -
             problems.append(f"{at}: phrase {phrase!r} is empty or holds a line feed")
     for text in filter(None, (rule.pattern, rule.after.pattern if rule.after else None)):
         _check_pattern(text, lexicon.sets, f"{at}: pattern {text!r}", problems)
+        _check_trigger(text, lexicon.sets, f"{at}: pattern {text!r}", problems)
     for text in rule.unless:
         _check_pattern(text, lexicon.sets, f"{at}: unless {text!r}", problems)
+    _check_conditions(rule, at, problems)
     if not rule.references:
         problems.append(f'{at}: `references` is empty; name the clause, as in "jd-zhitongche/A.attitude"')
     for reference in rule.references:
@@ -148,6 +194,10 @@ def _check_cue(cue: Cue, where: str, lexicon: Lexicon, problems: list[str]) -> N
         problems.append(f"{at}: give either `any_of` or `pattern`")
     for text in [*([cue.pattern] if cue.pattern else []), *cue.unless]:
         _check_pattern(text, lexicon.sets, f"{at}: pattern {text!r}", problems)
+    if cue.pattern:
+        _check_trigger(cue.pattern, lexicon.sets, f"{at}: pattern {cue.pattern!r}", problems)
+    if not _ID.fullmatch(cue.id) or not cue.speaker or not all(phrase.strip() for phrase in cue.any_of):
+        problems.append(f"{at}: `id` is made of a-z, 0-9 and hyphens, `speaker` names somebody, and no phrase is empty")
     if not cue.hit or not cue.miss:
         problems.append(f"{at}: `hit` and `miss` both need an example")
 
@@ -182,13 +232,15 @@ def load(folder: Path = PACKAGED) -> Lexicon:
     standards = list(_tables(folder, "standards", "standard", Standard, problems))
     cues = list(_tables(folder, "cues", "cue", Cue, problems))
     rules = list(_tables(folder, "rules", "rule", Rule, problems))
+    scores = _scores(folder, problems)
     lexicon = Lexicon(
         rules=tuple(rule for _, rule in rules),
         cues=tuple(cue for _, cue in cues),
         sets={s.id: s.forms for _, s in sets},
         writings={form: w.to for _, w in writings for form in w.forms},
         standards={s.id: s for _, s in standards},
-        version=_digest([r for _, r in rules], [c for _, c in cues], [s for _, s in sets], [w for _, w in writings]),
+        scores=scores,
+        version=_digest([r for _, r in rules], [c for _, c in cues], [s for _, s in sets], [w for _, w in writings], scores),
         files={rule.id: where for where, rule in rules},
     )
     _duplicates(((where, s.id) for where, s in sets), "word set", problems)
@@ -196,6 +248,8 @@ def load(folder: Path = PACKAGED) -> Lexicon:
     _duplicates(((where, c.id) for where, c in cues), "cue", problems)
     _duplicates(((where, r.id) for where, r in rules), "rule", problems)
     _duplicates(((where, form) for where, w in writings for form in w.forms), "writing", problems)
+    for where, word_set in sets:
+        _check_set(word_set, where, problems)
     for where, standard in standards:
         _check_standard(standard, where, problems)
     for where, cue in cues:

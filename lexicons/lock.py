@@ -8,17 +8,29 @@ from pathlib import Path
 import msgspec
 
 from lexicons.load import PACKAGED
+from lexicons.pattern import Sets, set_names
 from lexicons.schema import Rule
 
 FILE = "rules.lock.json"
 MEND = "raise `version` where behaviour changed, then run: screening lexicon lock"
-_TEXT_ONLY = {"title": "", "references": (), "hit": (), "miss": (), "suggestion": None, "version": 0, "reason": None}
+_TEXT_ONLY = {
+    "title": "",
+    "references": (),
+    "hit": (),
+    "miss": (),
+    "suggestion": None,
+    "version": 0,
+    "reason": None,
+    "status": "active",
+}
 
 
-def digest(rule: Rule) -> str:
-    """Digest of what a rule does: its words and conditions, not its texts and examples."""
+def digest(rule: Rule, sets: Sets) -> str:
+    """Digest of what a rule does: its words, the word sets it names, its conditions; not its texts, examples and status."""
     behaviour = msgspec.structs.replace(rule, **_TEXT_ONLY)
-    return hashlib.sha256(msgspec.json.encode(behaviour, order="deterministic")).hexdigest()[:16]
+    patterns = [rule.pattern, rule.after.pattern if rule.after else None, *rule.unless]
+    named = {name: sorted(sets.get(name, ())) for pattern in patterns if pattern for name in set_names(pattern)}
+    return hashlib.sha256(msgspec.json.encode([behaviour, named], order="deterministic")).hexdigest()[:16]
 
 
 def read(folder: Path = PACKAGED) -> dict[str, dict[str, str | int]]:
@@ -28,24 +40,25 @@ def read(folder: Path = PACKAGED) -> dict[str, dict[str, str | int]]:
     return locked
 
 
-def write(rules: Sequence[Rule], folder: Path = PACKAGED) -> None:
+def write(rules: Sequence[Rule], sets: Sets, folder: Path = PACKAGED) -> None:
     """Renew the lock from the rules."""
-    entries = {rule.id: {"version": rule.version, "digest": digest(rule)} for rule in sorted(rules, key=lambda r: r.id)}
+    entries = {rule.id: {"version": rule.version, "digest": digest(rule, sets)} for rule in sorted(rules, key=lambda r: r.id)}
     lines = ",\n".join(f' "{name}": {json.dumps(entry)}' for name, entry in entries.items())
     (folder / FILE).write_text("{\n" + lines + "\n}\n", encoding="utf-8")
 
 
-def problems(rules: Sequence[Rule], locked: dict[str, dict[str, str | int]]) -> list[str]:
+def problems(rules: Sequence[Rule], sets: Sets, locked: dict[str, dict[str, str | int]]) -> list[str]:
     """Rules that differ from the lock, one line each with what to do."""
     found = []
     present = {rule.id: rule for rule in rules}
+    digests = {rule.id: digest(rule, sets) for rule in rules}
     for name, entry in locked.items():
         rule = present.get(name)
         if rule is None:
             found.append(f'rule {name!r} vanished; a dead rule is kept with status = "retired" and a reason')
-        elif digest(rule) != entry["digest"] and rule.version <= int(entry["version"]):
+        elif digests[name] != entry["digest"] and rule.version <= int(entry["version"]):
             found.append(f"rule {name!r} changed its behaviour but not its version {rule.version}; {MEND}")
-        elif (digest(rule), rule.version) != (entry["digest"], entry["version"]):
+        elif (digests[name], rule.version) != (entry["digest"], entry["version"]):
             found.append(f"rule {name!r} differs from the lock; {MEND}")
     found += [f"rule {name!r} is not in the lock; {MEND}" for name in present if name not in locked]
     return found

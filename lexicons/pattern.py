@@ -97,9 +97,12 @@ class Parsed:
         try:
             with warnings.catch_warnings():
                 warnings.simplefilter("error", FutureWarning)
-                self.nodes: list[Node] = list(_parser.parse(marked))
+                tree = _parser.parse(marked)
         except (re.error, FutureWarning) as error:
             raise PatternError(f"not a pattern: {error}") from None
+        if tree.state.flags & ~re.UNICODE.value:
+            raise PatternError("inline flags are not part of the language")
+        self.nodes: list[Node] = list(tree)
         self._sets = used
         _check(self.nodes, repeated=False)
         self.shortest, self.longest = self._width(self.nodes)
@@ -227,7 +230,11 @@ def _parsed(pattern: str, names: tuple[tuple[str, tuple[str, ...]], ...]) -> Par
 
 def parse(pattern: str, sets: Sets) -> Parsed:
     """The checked parse of a pattern, remembered per pattern and the sets it names; raises `PatternError`."""
-    return _parsed(pattern, tuple((name, sets[name]) for name in dict.fromkeys(set_names(pattern)) if name in sets))
+    names = dict.fromkeys(set_names(pattern))
+    for name in names:
+        if name not in sets:
+            raise PatternError(f"word set {{{name}}} does not exist; there are: {', '.join(sorted(sets))}")
+    return _parsed(pattern, tuple((name, sets[name]) for name in names))
 
 
 def _check(nodes: list[Node], *, repeated: bool) -> None:

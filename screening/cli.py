@@ -129,6 +129,7 @@ def assemble(
     file: Annotated[str, typer.Argument(help="A table (CSV, XLSX, Parquet) whose conversations are scattered over rows.")],
     output: Annotated[Path, typer.Option("--output", help="Where to write the conversations (JSON Lines).", dir_okay=False)],
     columns: Columns = None,
+    roles: Roles = None,
     format_: Format = None,
 ) -> None:
     """Bring the messages of each conversation together and write conversations as JSON Lines.
@@ -141,16 +142,22 @@ def assemble(
     from screening.readers import files
 
     refused = count = 0
+    if file != "-" and output.resolve() == Path(file).resolve():
+        refuse(ValueError(f"--output {output} is the input itself; name another file"))
+    unfinished = output.with_name(output.name + ".unfinished")
     try:
-        with output.open("wb") as out:
-            for item in files.read(file, columns=columns, format_=format_, assemble=True):
+        items = files.read(file, columns=columns, roles=roles, format_=format_, assemble=True)
+        with unfinished.open("wb") as out:
+            for item in items:
                 if isinstance(item, files.Refused):
                     refused += 1
                     typer.echo(f"{item.source}:{item.row}: {item.reason}", err=True)
                 else:
                     count += 1
                     out.write(msgspec.json.encode(item) + b"\n")
+        unfinished.replace(output)
     except (InputError, OSError) as error:
+        unfinished.unlink(missing_ok=True)
         refuse(error)
     typer.echo(f"{count} conversations written to {output}, {refused} refused", err=True)
     if refused:

@@ -21,7 +21,7 @@ def check(folder: LexiconFolder = None) -> None:
     from screening import lint
 
     lexicon = open_lexicon(folder)
-    problems = [*lint.problems(lexicon), *lock.problems(lexicon.rules, lock.read(folder or PACKAGED))]
+    problems = [*lint.problems(lexicon), *lock.problems(lexicon.rules, lexicon.sets, lock.read(folder or PACKAGED))]
     finish(problems, f"{len(lexicon.rules)} rules, {len(lexicon.cues)} cues, {len(lexicon.standards)} standards: no problem")
 
 
@@ -35,6 +35,8 @@ def test(
 
     lexicon = open_lexicon(folder)
     rules = [r for r in lexicon.rules if not only or any(r.id.startswith(o) or r.signal.startswith(o) for o in only)]
+    if only and not rules:
+        refuse(ValueError(f"no rule id or signal begins with {' or '.join(only)}"))
     runner = ExampleRunner(lexicon)
     problems = list(runner.problems(rules))
     if not only:
@@ -49,7 +51,7 @@ def lock_rules(folder: LexiconFolder = None) -> None:
     from lexicons.load import PACKAGED
 
     lexicon = open_lexicon(folder)
-    lock.write(lexicon.rules, folder or PACKAGED)
+    lock.write(lexicon.rules, lexicon.sets, folder or PACKAGED)
     typer.echo(f"{len(lexicon.rules)} rules locked")
 
 

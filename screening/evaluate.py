@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from lexicons.load import Lexicon
+from lexicons.load import SCORES, Lexicon
 from lexicons.signals import TEXT_SIGNALS
 from screening.errors import InputError
 from screening.pipeline import Screener
@@ -234,7 +234,7 @@ def _tally(pairs: Iterable[tuple[set[str], set[str]]]) -> dict[str, Tally]:
 def write_scores(evaluation: Evaluation, folder: Path) -> Path:
     """Keep true and false flags per signal as the prior of `screening.scores`."""
     table = {signal: [tally.right, tally.wrong] for signal, tally in evaluation.by_signal().items()}
-    path = folder / "scores.json"
+    path = folder / SCORES
     lines = ",\n".join(f' "{signal}": {json.dumps(counts)}' for signal, counts in table.items())
     path.write_text("{\n" + lines + "\n}\n", encoding="utf-8")
     return path

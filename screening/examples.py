@@ -22,10 +22,15 @@ _SPEAKERS: dict[str, Role] = {"客户": "customer", "客服": "agent", "系统":
 
 def parse_line(line: str) -> Turn:
     """A turn written as 客户：…, 客服：…, 系统：… or 机器人：…; raises `InputError`."""
-    speaker, mark, text = line.partition("：")
-    if not mark or speaker not in _SPEAKERS:
+    speaker, _, text = line.partition("：")
+    if not _is_line(line):
         raise InputError(f"context line {line!r} must begin with one of {'、'.join(_SPEAKERS)} and ：")
     return Turn(_SPEAKERS[speaker], text)
+
+
+def _is_line(line: str) -> bool:
+    speaker, mark, _ = line.partition("：")
+    return bool(mark) and speaker in _SPEAKERS
 
 
 def example_conversation(rule: Rule, example: str | Example) -> Conversation:
@@ -64,6 +69,12 @@ class ExampleRunner:
         """What the examples of the given rules show to be wrong, one line each."""
         for rule in rules:
             if rule.status == "retired":
+                continue
+            bad = [line for e in (*rule.hit, *rule.miss) if not isinstance(e, str) for line in e.context if not _is_line(line)]
+            if bad:
+                yield from (
+                    f"rule {rule.id!r}: context line {line!r} must begin with {'、'.join(_SPEAKERS)} and ：" for line in bad
+                )
                 continue
             yield from self._hits(rule)
             for example in rule.miss:

@@ -33,7 +33,7 @@ class Screener:
         self.lexicon = packaged() if lexicon is None else lexicon
         self.profile = Profile() if profile_ is None else profile_
         profile.check(self.profile, self.lexicon)
-        self._scores = scores.packaged() if scores_ is None else scores_
+        self._scores = scores.Scores(self.lexicon.scores) if scores_ is None else scores_
         self._vocabulary = Vocabulary(self.lexicon)
         self._rules = rules.RuleDetector(self.lexicon, self._vocabulary)
         self._conduct = ConductDetector(self.lexicon, self.profile)

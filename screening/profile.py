@@ -9,7 +9,6 @@ import msgspec
 
 from lexicons.load import Lexicon
 from lexicons.pattern import PatternError, parse
-from lexicons.signals import SIGNALS
 from screening.errors import InputError
 from screening.types import Channel
 
@@ -43,11 +42,12 @@ class Limit(msgspec.Struct, frozen=True):
     value: float
     source: str
     standards: frozenset[str]
+    references: tuple[str, ...] = ()
 
 
 def limits(profile: Profile, lexicon: Lexicon) -> dict[tuple[str, Channel], tuple[Limit, ...]]:
     """Per signal and channel the limits in force; graded standards that share a limit share the entry."""
-    table: dict[tuple[str, Channel], dict[tuple[float, str], set[str]]] = {}
+    table: dict[tuple[str, Channel], dict[tuple[float, str, str], set[str]]] = {}
     for graded in profile.standards:
         known = {signal for clause in lexicon.standards[graded].clauses for signal in clause.signals}
         for source in (graded, *profile.thresholds_from):
@@ -57,12 +57,16 @@ def limits(profile: Profile, lexicon: Lexicon) -> dict[tuple[str, Channel], tupl
                 for channel in threshold.channels:
                     slot = table.setdefault((threshold.signal, channel), {})
                     if not any(graded in standards for standards in slot.values()):
-                        slot.setdefault((threshold.value, source), set()).add(graded)
+                        clause = f"{source}/{threshold.clause}" if threshold.clause else ""
+                        slot.setdefault((threshold.value, source, clause), set()).add(graded)
     for override in profile.overrides:
         for channel in override.channels:
-            table[override.signal, channel] = {(override.value, f"profile {profile.name}"): set(profile.standards)}
+            table[override.signal, channel] = {(override.value, f"profile {profile.name}", ""): set(profile.standards)}
     return {
-        key: tuple(Limit(value, source, frozenset(graded)) for (value, source), graded in sorted(slot.items()))
+        key: tuple(
+            Limit(value, source, frozenset(graded), (clause,) if clause else ())
+            for (value, source, clause), graded in sorted(slot.items())
+        )
         for key, slot in table.items()
     }
 
@@ -72,12 +76,18 @@ def check(profile: Profile, lexicon: Lexicon) -> None:
     for name in (*profile.standards, *profile.thresholds_from):
         if name not in lexicon.standards:
             raise InputError(f"profile {profile.name!r}: no standard {name!r}; there are: {', '.join(lexicon.standards)}")
+    if not profile.standards or len(set(profile.standards)) != len(profile.standards):
+        raise InputError(f"profile {profile.name!r}: `standards` must name at least one standard, and none twice")
+    limited = {t.signal for standard in lexicon.standards.values() for t in standard.thresholds}
     for override in profile.overrides:
-        if override.signal not in SIGNALS:
-            raise InputError(f"profile {profile.name!r}: override for unknown signal {override.signal!r}")
+        if override.signal not in limited:
+            known = ", ".join(sorted(limited))
+            raise InputError(f"profile {profile.name!r}: override for {override.signal!r}, which has no limit; limits: {known}")
+        if override.value < 0:
+            raise InputError(f"profile {profile.name!r}: override for {override.signal!r} is negative")
     try:
         ZoneInfo(profile.timezone)
-    except (ZoneInfoNotFoundError, ValueError):
+    except (ZoneInfoNotFoundError, ValueError, OSError):
         raise InputError(
             f"profile {profile.name!r}: no time zone {profile.timezone!r}; write one such as Asia/Shanghai"
         ) from None

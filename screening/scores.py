@@ -1,14 +1,11 @@
 """The score of a flag that no model scored: how often such flags were right, never a number set by hand.
 
-`lexicons/scores.json` holds, per signal, true and false flags on the development set (written by `screening evaluate
+A lexicon's `scores.json` holds, per signal, true and false flags on the development set (written by `screening evaluate
 --write-scores`). A rule's score is a beta estimate from its judged flags, shrunk to its signal's precision with the weight
 of `SHRINK` flags; until `ENOUGH` flags were judged it counts as prior.
 """
 
-import json
 from collections.abc import Mapping
-from functools import cache
-from importlib import resources
 
 SHRINK = 10.0
 ENOUGH = 20
@@ -32,11 +29,3 @@ class Scores:
             estimate = (confirmed + SHRINK * precision) / (confirmed + rejected + SHRINK)
             self._cache[key] = (round(estimate, 3), confirmed + rejected < ENOUGH)
         return self._cache[key]
-
-
-@cache
-def packaged() -> Scores:
-    """The scores that ship with the lexicon."""
-    file = resources.files("lexicons").joinpath("scores.json")
-    table: dict[str, list[int]] = json.loads(file.read_text(encoding="utf-8")) if file.is_file() else {}
-    return Scores({signal: (right, wrong) for signal, (right, wrong) in table.items()})

@@ -137,6 +137,20 @@ def test_assemble_brings_scattered_messages_together(tmp_path):
     assert [(row["id"], len(row["turns"])) for row in rows] == [("1", 2), ("2", 1)]
 
 
+def test_assemble_never_writes_over_its_input(tmp_path):
+    path = tmp_path / "x.csv"
+    path.write_text("会话ID,角色,内容\n1,客户,在吗\n", encoding="utf-8")
+    result = run("batch", "assemble", path, "--output", path)
+    assert result.exit_code == 2 and "is the input itself" in result.stderr
+    assert path.read_text(encoding="utf-8").startswith("会话ID")
+    result = run("batch", "assemble", tmp_path / "none.csv", "--output", tmp_path / "out.jsonl")
+    assert result.exit_code == 2 and not (tmp_path / "out.jsonl").exists()
+
+
+def test_a_misspelled_rule_id_is_no_success():
+    assert run("lexicon", "test", "no-such-rule").exit_code == 2
+
+
 def test_nothing_heavy_is_imported_before_it_is_needed():
     import subprocess
 

@@ -74,7 +74,7 @@ def test_the_linter_finds_nothing():
 
 
 def test_the_lock_is_up_to_date():
-    assert lock.problems(packaged().rules, lock.read()) == []
+    assert lock.problems(packaged().rules, packaged().sets, lock.read()) == []
 
 
 def test_a_good_rule_loads(folder):
@@ -102,7 +102,10 @@ def test_a_good_rule_loads(folder):
         ('any_of = ["蠢得像木头"]', 'pattern = "蠢(?=木)"', "is not part of the language"),
         ('any_of = ["蠢得像木头"]', 'pattern = "(蠢"', "not a pattern"),
         ('any_of = ["蠢得像木头"]', 'pattern = "蠢?"', "matches the empty text"),
-        ('any_of = ["蠢得像木头"]', 'pattern = "{nothing}蠢"', "word set {nothing} does not exist"),
+        ('any_of = ["蠢得像木头"]', 'pattern = "{nothing}蠢"', r"word set \{nothing\} does not exist; there are: .*you"),
+        ('any_of = ["蠢得像木头"]', 'pattern = ".{3,5}"', "holds no fixed part"),
+        ('any_of = ["蠢得像木头"]', 'pattern = "(?i)abc木头"', "inline flags"),
+        ("version = 1\n", 'version = 1\nafter = {pattern = "加微信", turns = 0}\n', "`after.turns` must be 1 or more"),
         ('any_of = ["蠢得像木头"]', 'pattern = "蠢.{0,60}木头"', "the limit is 24"),
         ('["jd-zhitongche/A.attitude"]', "[]", "`references` is empty"),
         ('"jd-zhitongche/A.attitude"', '"jd-zhitongche/A.nothing"', "has no clause 'A.nothing'"),
@@ -191,17 +194,24 @@ def test_the_linter_sees_duplicates_after_folding(folder):
 
 def test_the_lock_catches_silent_changes_and_vanished_rules(folder):
     rule = load(put(folder, RULE)).rules[0]
-    lock.write([rule], folder)
+    lock.write([rule], {}, folder)
     locked = lock.read(folder)
-    assert lock.problems([rule], locked) == []
-    reworded = msgspec.structs.replace(rule, title="另一个说法")
-    assert lock.problems([reworded], locked) == []
+    assert lock.problems([rule], {}, locked) == []
+    reworded = msgspec.structs.replace(rule, title="另一个说法", status="shadow")
+    assert lock.problems([reworded], {}, locked) == []
     changed: Rule = msgspec.structs.replace(rule, any_of=("别的话",))
-    assert "changed its behaviour but not its version" in lock.problems([changed], locked)[0]
+    assert "changed its behaviour but not its version" in lock.problems([changed], {}, locked)[0]
     raised = msgspec.structs.replace(changed, version=2)
-    assert "screening lexicon lock" in lock.problems([raised], locked)[0]
-    assert "vanished" in lock.problems([], locked)[0]
-    assert "is not in the lock" in lock.problems([rule, msgspec.structs.replace(rule, id="new")], locked)[0]
+    assert "screening lexicon lock" in lock.problems([raised], {}, locked)[0]
+    assert "vanished" in lock.problems([], {}, locked)[0]
+    assert "is not in the lock" in lock.problems([rule, msgspec.structs.replace(rule, id="new")], {}, locked)[0]
+
+
+def test_the_lock_sees_a_change_of_a_word_set(folder):
+    rule: Rule = msgspec.structs.replace(load(put(folder, RULE)).rules[0], any_of=(), pattern="{wood}脑袋")
+    lock.write([rule], {"wood": ("木头",)}, folder)
+    assert lock.problems([rule], {"wood": ("木头",)}, lock.read(folder)) == []
+    assert lock.problems([rule], {"wood": ("木头", "石头")}, lock.read(folder))
 
 
 def test_alternatives_are_removed_one_at_a_time():

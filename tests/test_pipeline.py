@@ -109,6 +109,12 @@ def test_a_profile_chooses_standards_and_overrides_limits():
     assert active(Screener().screen(conversation(*turns)), "response.slow_first") == []
 
 
+def test_a_threshold_leads_to_its_own_clause_where_a_signal_has_several():
+    norm = Screener(profile_=Profile(standards=("ecommerce-service-norm",), thresholds_from=()))
+    late = norm.screen(conversation(("customer", "在吗", 0), ("agent", "您好，在的", 45), ("customer", "谢谢", 47)))
+    assert [c.clause for c in late.candidates if "response" in c.clause] == ["online.response"]
+
+
 def test_greeting_and_closing_are_asked_only_by_standards_that_demand_them():
     turns = (("customer", "有货吗", 0), ("agent", "有的", 5), ("customer", "好的", 7))
     wanting = Screener(profile_=Profile(standards=("tencent-zhongchuang",)))
@@ -122,7 +128,10 @@ def test_greeting_and_closing_are_asked_only_by_standards_that_demand_them():
     ("profile", "message"),
     [
         (Profile(standards=("nobody",)), "no standard 'nobody'"),
-        (Profile(overrides=(Override("rude", ("online",), 1),)), "unknown signal 'rude'"),
+        (Profile(overrides=(Override("rude", ("online",), 1),)), "'rude', which has no limit"),
+        (Profile(overrides=(Override("response.slow", ("online",), -1),)), "is negative"),
+        (Profile(standards=()), "at least one standard"),
+        (Profile(timezone="America"), "no time zone"),
         (Profile(timezone="Mars/Base"), "no time zone"),
         (Profile(auto_replies=("(",)), "auto_replies"),
     ],

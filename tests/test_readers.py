@@ -220,3 +220,22 @@ def test_seen_ids_over_many_blocks():
     assert all(seen.add(f"id{i}") for i in range(200_000))
     assert not any(seen.add(f"id{i}") for i in range(0, 200_000, 997))
     assert seen.add("new")
+
+
+def test_a_message_that_begins_like_a_speaker_is_no_speaker(tmp_path):
+    path = tmp_path / "x.txt"
+    path.write_text("客户：有三点\n客服态度：太差\n用户名：abc\n客服小美：抱歉\n客户经理小王：您好\n", encoding="utf-8")
+    (item,) = files.read(str(path))
+    assert [(t.role, t.text) for t in item.turns] == [
+        ("customer", "有三点\n客服态度：太差\n用户名：abc"),
+        ("agent", "抱歉"),
+        ("agent", "您好"),
+    ]
+
+
+def test_an_unknown_field_of_a_column_profile_is_named(tmp_path):
+    (tmp_path / "p.toml").write_text(
+        'shape = "messages"\n[columns]\nid = "a"\nrole = "b"\ntext = "c"\ntetx = "d"\n', encoding="utf-8"
+    )
+    with pytest.raises(InputError, match="unknown fields tetx"):
+        mapping.load(str(tmp_path / "p.toml"))

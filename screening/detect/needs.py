@@ -108,13 +108,10 @@ class Needs:
     def nominate(self, points: Points, turns: int) -> dict[int, int]:
         """Per entry the turns (bits) that hold all it needs; see `SetIndex.scan`."""
         rows = self._index.scan(points, turns)
-        if not rows:
-            return {}
         heads, steps = self._heads, self._steps
         asked: set[int] = set()
-        for number, row in enumerate(rows):
-            if row:
-                asked.update(heads[number])
+        for number in rows:
+            asked.update(heads[number])
         found = {}
         for entry in asked:
             bits = _bits(steps[entry], rows)
@@ -123,20 +120,20 @@ class Needs:
         return found
 
 
-def _bits(step: Step, rows: list[int]) -> int:
+def _bits(step: Step, rows: dict[int, int]) -> int:
     if isinstance(step, int):
-        return rows[step]
+        return rows.get(step, 0)
     every, parts = step
     if every:
         bits = -1
         for part in parts:
-            bits &= rows[part] if isinstance(part, int) else _bits(part, rows)
+            bits &= rows.get(part, 0) if isinstance(part, int) else _bits(part, rows)
             if not bits:
                 break
         return bits
     bits = 0
     for part in parts:
-        bits |= rows[part] if isinstance(part, int) else _bits(part, rows)
+        bits |= rows.get(part, 0) if isinstance(part, int) else _bits(part, rows)
     return bits
 
 

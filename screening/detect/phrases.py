@@ -17,6 +17,7 @@ LONGEST = 4
 FEED = "\n"
 _MIX = np.uint32(0x9E3779B1)
 _FEED_POINT = 10
+_SHORT = 400  # code points; measured
 
 Points = npt.NDArray[np.uint32]
 Indices = npt.NDArray[np.int64]
@@ -86,20 +87,23 @@ class SetIndex:
         for number, grams in enumerate(sets):
             for text in grams:
                 owners.setdefault(text, []).append(number)
-        self._count = len(sets)
+        self._by_prefix: dict[str, tuple[int, ...]] = {text[:end]: () for text in owners for end in range(1, len(text))}
+        self._by_prefix.update((text, tuple(numbers)) for text, numbers in owners.items())
         self._tables: list[_Table] = []
         self._owners: list[tuple[int, ...]] = []
         for size in range(1, LONGEST + 1):
             sized = sorted(text for text in owners if len(text) == size)
             if sized:
                 self._tables.append(_Table(size, sized))
-                self._owners += [tuple(owners[text]) for text in self._tables[-1].grams]
+                self._owners += [self._by_prefix[text] for text in self._tables[-1].grams]
 
-    def scan(self, points: Points, turns: int) -> list[int]:
-        """Per set the turns that hold one of its literals, as bits of a number; an empty list when no turn holds any.
+    def scan(self, points: Points, turns: int) -> dict[int, int]:
+        """Per set of which a literal stands anywhere: the turns that hold one, as bits of a number.
 
         `points` are `turns` turns, each followed by a line feed, with one line feed before the first.
         """
+        if points.size < _SHORT:
+            return self._scan_short(points)
         feeds = np.flatnonzero(points == _FEED_POINT)
         turn_of = np.repeat(np.arange(turns), np.diff(feeds))
         where: list[Indices] = []
@@ -114,21 +118,39 @@ class SetIndex:
                 which.append(grams + offset)
             offset += len(table.grams)
         if not where:
-            return []
+            return {}
         hits, turn = np.concatenate(which), turn_of[np.concatenate(where)]
         touched = np.zeros(offset, dtype=bool)
         touched[hits] = True
         width = (turns + 7) // 8
-        bits = np.zeros((np.count_nonzero(touched), width * 8), dtype=bool)
-        bits[(np.cumsum(touched) - 1)[hits], turn] = True
+        seen = np.flatnonzero(touched)
+        row_of = np.empty(offset, dtype=np.intp)
+        row_of[seen] = np.arange(seen.size)
+        bits = np.zeros((seen.size, width * 8), dtype=bool)
+        bits[row_of[hits], turn] = True
         data = np.packbits(bits, axis=1, bitorder="little").tobytes()
-        rows = [0] * self._count
+        rows: dict[int, int] = {}
         owners, cut = self._owners, 0
-        for gram_ in np.flatnonzero(touched).tolist():
+        for gram_ in seen.tolist():
             row = int.from_bytes(data[cut : cut + width], "little")
             cut += width
             for number in owners[gram_]:
-                rows[number] |= row
+                rows[number] = rows.get(number, 0) | row
+        return rows
+
+    def _scan_short(self, points: Points) -> dict[int, int]:
+        """`scan` for a turn or a few, where the overhead of array operations would outweigh the work."""
+        rows: dict[int, int] = {}
+        by_prefix = self._by_prefix
+        for turn, text in enumerate(points.tobytes().decode("utf-32-le").split(FEED)[1:-1]):
+            edged = FEED + text + FEED
+            for start in range(len(edged)):
+                for end in range(start + 1, start + LONGEST + 1):
+                    numbers = by_prefix.get(edged[start:end])
+                    if numbers is None:
+                        break
+                    for number in numbers:
+                        rows[number] = rows.get(number, 0) | 1 << turn
         return rows
 
 
@@ -161,7 +183,7 @@ class Automaton:
         turns = joined.split(FEED)[:-1]
         rows = self._index.scan(joined_points(joined), len(turns))
         hits: dict[int, set[int]] = {}
-        for number, row in enumerate(rows):
+        for number, row in rows.items():
             for turn in places(row):
                 if self._literals[number] in turns[turn]:
                     hits.setdefault(turn, set()).add(number)

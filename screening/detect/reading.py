@@ -136,7 +136,7 @@ class Reading:
         return bool(self._entries(i, kind))
 
     def _entries(self, i: int, kind: str) -> Sequence[int]:
-        return self._nominations.cues(self.vocabulary.kinds.get(kind, _NOTHING)).get(self._places[i], ())
+        return self._nominations.cues(kind).get(self._places[i], ())
 
     def beside(self, i: int, kind: str) -> str:
         """The clean text of turn `i` without the words of its cues of this kind."""
@@ -146,8 +146,8 @@ class Reading:
 
     def has(self, i: int, kind: str) -> bool:
         """Whether turn `i` shows a cue of this kind said by a speaker the cue is meant for."""
-        entries = self._entries(i, kind)
-        if not entries:
+        entries = self._nominations.cues(kind).get(self._places[i])
+        if entries is None:
             return False
         key = (i, kind)
         known = self._signs.get(key)

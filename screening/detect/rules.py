@@ -1,6 +1,7 @@
 """Rules over turns: nominated entries are located exactly, checked for context and excuses, and become findings."""
 
 from collections.abc import Iterator
+from datetime import datetime
 
 from lexicons.load import Lexicon
 from lexicons.schema import After, Rule
@@ -125,9 +126,16 @@ def _positioned(rule: Rule, conversation: Conversation, i: int) -> bool:
         return False
     at = turns[i].at
     for limit, edge in ((place.first_seconds, turns[0].at), (place.last_seconds, turns[-1].at)):
-        if limit is not None and (at is None or edge is None or abs((at - edge).total_seconds()) > limit):
+        if limit is not None and (at is None or edge is None or _apart(at, edge) > limit):
             return False
     return True
+
+
+def _apart(one: datetime, other: datetime) -> float:
+    """Seconds between two times; where only one carries an offset, by the clock on the wall."""
+    if (one.tzinfo is None) != (other.tzinfo is None):
+        one, other = one.replace(tzinfo=None), other.replace(tzinfo=None)
+    return abs((one - other).total_seconds())
 
 
 def _straddles(text: str, start: int, end: int) -> bool:

@@ -65,11 +65,12 @@ CLEAN, FOLDED, SOUND = 1, 2, 4
 class Nominations:
     """What the turns of a batch may hold: rules, with the views to look at, and cues."""
 
-    def __init__(self) -> None:
+    def __init__(self, kinds: Mapping[str, frozenset[int]]) -> None:
+        self._kinds = kinds
         self.rules: dict[int, dict[int, int]] = {}
         """Per turn: rule to the views (`CLEAN`, `FOLDED`, `SOUND`) that may show it."""
         self._bits: dict[int, list[tuple[int, int]]] = {}
-        self._cues: dict[frozenset[int], dict[int, list[int]]] = {}
+        self._cues: dict[str, dict[int, list[int]]] = {}
 
     def add_rule(self, rule: int, turns: Iterable[int], view: int) -> None:
         """`rule` may stand in `turns`."""
@@ -81,12 +82,12 @@ class Nominations:
         """`cue` may stand in the turns that `bits` name, counted from `first`."""
         self._bits.setdefault(cue, []).append((first, bits))
 
-    def cues(self, kind: frozenset[int]) -> Mapping[int, Sequence[int]]:
-        """Per turn that may show one of the cues `kind`: these cues."""
+    def cues(self, kind: str) -> Mapping[int, Sequence[int]]:
+        """Per turn that may show a cue of this kind: these cues."""
         known = self._cues.get(kind)
         if known is None:
             known = self._cues[kind] = {}
-            for cue in sorted(kind):
+            for cue in sorted(self._kinds.get(kind, ())):
                 for first, bits in self._bits.get(cue, ()):
                     for turn in places(bits, first):
                         known.setdefault(turn, []).append(cue)
@@ -146,7 +147,7 @@ class Vocabulary:
 
     def nominate(self, batch: CleanBatch, segments: Mapping[Speaker, tuple[int, int]]) -> Nominations:
         """Which entries each turn of a batch may hold; `segments` are the turns [first, last) of each speaker."""
-        nominations = Nominations()
+        nominations = Nominations(self.kinds)
         for speaker, (first, last) in segments.items():
             if first < last:
                 self._listen(self._ears[speaker], batch, first, last, nominations)

@@ -90,7 +90,7 @@ class Folder:
         turn_of = np.cumsum(kinds == _FEED) - 1
         kept = np.flatnonzero(kinds & (_CONTENT | _FEED))
         text = mapped[kept]
-        apart = np.diff(kept) - 1
+        apart = kept[1:] - kept[:-1] - 1
         apart[(text[1:] == _LINE_FEED) | (text[:-1] == _LINE_FEED)] = 0
         repeated = _repeated(text)
         read = _read_numbers(text)
@@ -161,7 +161,8 @@ def _repeated(points: npt.NDArray[np.uint32]) -> npt.NDArray[np.bool_]:
 
 def _read_numbers(points: npt.NDArray[np.uint32]) -> list[int]:
     """Read Chinese numerals in long numbers as digits, in place; the places where such numbers begin."""
-    edges = np.flatnonzero(np.diff(_KIND[points] & _NUMERAL)) + 1  # a line feed at both ends is none
+    numeral = _KIND[points] & _NUMERAL
+    edges = np.flatnonzero(numeral[1:] != numeral[:-1]) + 1  # a line feed at both ends is none
     found = []
     for k in np.flatnonzero(edges[1::2] - edges[::2] >= _NUMBER_LENGTH).tolist():
         first, end = int(edges[2 * k]), int(edges[2 * k + 1])

@@ -25,7 +25,7 @@ _NAME = r"[^\s:：\[\]【】()（）,，。!！?？]{1,20}"
 _ABOVE = re.compile(rf"^(?:({_NAME})\s+[(（\[]?({_DATE}\s+{_TIME})[)）\]]?|({_DATE}\s+{_TIME})\s+({_NAME}))\s*[:：]?$")
 _BESIDE = re.compile(rf"^[\[(（【]?({_STAMP})[\])）】]?\s*({_NAME})\s*(?:说|回复)?[:：]\s*(.*)$")
 _NAMED = re.compile(rf"^({_NAME}?)\s*(?:[(（\[]({_STAMP})[)）\]])?\s*(?:说|回复)?[:：]\s*(.*)$")
-_ORDER: tuple[Role, ...] = ("bot", "system", "agent", "customer")
+_PERSON = re.compile(r"[-_#(（\s]?(?:[0-9a-z]{1,8}|[小阿老].{1,2}|.{1,3}(?:先生|女士|小姐|经理|老师))号?[)）]?")
 _BREAK = re.compile(r"^\s*(?:[=\-*_]{3,}|会话\s*(?:ID|id|编号)\s*[:：]\s*(\S+))\s*$")
 
 
@@ -112,7 +112,7 @@ def _opens(line: str, roles: ChatRoles) -> dict[str, Any] | None:
 
 
 def _turn(speaker: str, stamp: str | None, text: str, roles: ChatRoles, *, required: bool) -> dict[str, Any] | None:
-    role = _role(speaker, roles)
+    role = _role(speaker, roles, stamped=required)
     if role is None:
         if required:
             raise InputError(
@@ -126,16 +126,23 @@ def _turn(speaker: str, stamp: str | None, text: str, roles: ChatRoles, *, requi
     return turn
 
 
-def _role(speaker: str, roles: ChatRoles) -> Role | None:
+def _role(speaker: str, roles: ChatRoles, *, stamped: bool) -> Role | None:
+    """The role of a speaker's name: the longest role word in it. Without a time beside it, only a name made like one counts.
+
+    `客服态度：太差` is a message, not a speaker; `客服小美：您好` and `客户王先生：在吗` are.
+    """
     word = speaker.strip().lower().removesuffix("说")
+    found: list[tuple[int, Role]] = []
     for table in (roles.roles, ROLE_WORDS):
         for role, words in table.items():
-            if word in (w.lower() for w in words):
-                return role
-    for role in _ORDER:
-        if any(len(w) > 1 and not w.isascii() and w in word for w in (*roles.roles.get(role, ()), *ROLE_WORDS[role])):
-            return role
-    return None
+            for known in map(str.lower, words):
+                if word == known:
+                    return role
+                if known in word and len(known) > 1 and not known.isascii():
+                    rest = word.replace(known, "", 1)
+                    if stamped or _PERSON.fullmatch(rest):
+                        found.append((len(known), role))
+    return max(found, key=lambda item: item[0])[1] if found else None
 
 
 def _iso(stamp: str | None, date: str | None) -> str | None:

@@ -48,7 +48,7 @@ def read(
         raise InputError(f"{file}: no such file")
     if file != "-" and path.stat().st_size == 0:
         raise InputError(f"{file}: the file is empty")
-    name = "standard input" if file == "-" else path.name
+    name = "standard input" if file == "-" else file
     source = sys.stdin.buffer if file == "-" else path
     return without_doubles(_items(source, kind, name, columns, roles, assembled if assemble else conversations), name)
 
@@ -77,7 +77,10 @@ def without_doubles(items: Iterable[Conversation | Refused], name: str) -> Itera
     for count, item in enumerate(items, 1):
         if isinstance(item, Conversation) and not seen.add(item.id):
             yield Refused(
-                name, count, f"id {item.id!r} stands already in an earlier conversation; ids are unique in a file", item.id
+                name,
+                count,
+                f"conversation {count} of the file: id {item.id!r} stands already in an earlier one; ids are unique in a file",
+                item.id,
             )
         else:
             yield item

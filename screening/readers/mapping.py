@@ -18,6 +18,8 @@ ROLE_WORDS: dict[Role, tuple[str, ...]] = {
     "agent": (
         "agent",
         "客服",
+        "客户经理",
+        "客户服务",
         "坐席",
         "座席",
         "商家",
@@ -38,6 +40,8 @@ ROLE_WORDS: dict[Role, tuple[str, ...]] = {
 }
 _READY = ("messages-zh", "messages-en", "conversations-json", "sessions-tsv")
 _REQUIRED = {"messages": ("id", "role", "text"), "conversations": ("id", "turns")}
+TURN_FIELDS = ("role", "text", "at", "ends_at", "kind")
+FIELDS = ("id", "turns", *TURN_FIELDS, "channel", "vendor_id", "agent_id", "customer_id", "started_at", "ended_at", "ended_by")
 ENDED_BY = {"客服": "agent", "坐席": "agent", "客户": "customer", "顾客": "customer", "用户": "customer", "系统": "system"}
 CHANNELS = {
     "在线": "online",
@@ -60,7 +64,7 @@ class ColumnProfile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     attributes: dict[str, tuple[Column, ...]] = {}
     roles: dict[Role, tuple[str, ...]] = {}
     header: bool = True
-    delimiter: str = ","
+    delimiter: str | None = None
     sheet: str | None = None
 
 
@@ -88,6 +92,11 @@ def load(name: str) -> ColumnProfile:
         profile = msgspec.convert(data, ColumnProfile)
     except (tomllib.TOMLDecodeError, msgspec.ValidationError, AttributeError) as error:
         raise InputError(f"column profile {name}: {error}") from None
+    unknown = [field for field in profile.columns if field not in FIELDS]
+    if unknown:
+        raise InputError(
+            f"column profile {name}: [columns] names unknown fields {', '.join(unknown)}; there are: {', '.join(FIELDS)}"
+        )
     missing = [field for field in _REQUIRED[profile.shape] if field not in profile.columns]
     if missing:
         raise InputError(f"column profile {name}: [columns] lacks {', '.join(missing)}; shape {profile.shape!r} needs it")
@@ -141,7 +150,7 @@ def role_of(value: str, own: Mapping[Role, Sequence[str]]) -> Role:
     word = value.strip().lower()
     for table in (own, ROLE_WORDS):
         for role, words in table.items():
-            if word in words:
+            if word in map(str.lower, words):
                 return role
     raise InputError(f'unknown role {value!r}; name it under [roles] in the column profile, as in agent = ["{value}"]')
 

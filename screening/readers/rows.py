@@ -82,7 +82,8 @@ def _grouped(rows: Iterable[Row], profile: ColumnProfile, laid: Mapping_, name: 
                     yield Refused(
                         name,
                         row,
-                        f"messages of conversation {id_!r} do not lie together; bring them together with: {ASSEMBLE} {name}",
+                        f"messages of conversation {id_!r} do not lie together, so an earlier screening saw only a part of it; "
+                        f"bring them together with: {ASSEMBLE} {name} --output conversations.jsonl, and screen that",
                         id_,
                     )
                 scattered, current = id_, None
@@ -101,12 +102,9 @@ def _at(cells: Sequence[Any], place: int) -> Any:
     return cells[place] if place < len(cells) else None
 
 
-_TURN_FIELDS = ("role", "text", "at", "ends_at", "kind")
-
-
 def _turn(cells: Sequence[Any], profile: ColumnProfile, laid: Mapping_) -> dict[str, Any]:
     turn: dict[str, Any] = {}
-    for field in _TURN_FIELDS:
+    for field in mapping.TURN_FIELDS:
         if field in laid.fields:
             value = mapping.cell(_at(cells, laid.fields[field]))
             if value is not None:
@@ -127,7 +125,7 @@ def _turn(cells: Sequence[Any], profile: ColumnProfile, laid: Mapping_) -> dict[
 def _conversation_fields(cells: Sequence[Any], laid: Mapping_) -> dict[str, Any]:
     record: dict[str, Any] = {"attributes": {}}
     for field, place in laid.fields.items():
-        if field in _TURN_FIELDS:
+        if field in mapping.TURN_FIELDS:
             continue
         value = mapping.cell(_at(cells, place))
         if value is None:

@@ -36,7 +36,7 @@ def read_csv(source: Path | BinaryIO, name: str, columns: str | None, arrange: A
     with text:
         profile = None if columns is None else mapping.load(columns)
         csv.field_size_limit(FIELD_LIMIT)
-        delimiter = profile.delimiter if profile is not None else _delimiter(text.buffer.peek(65536)[:65536], encoding)  # type: ignore[attr-defined]
+        delimiter = (profile and profile.delimiter) or _delimiter(text.buffer.peek(65536)[:65536], encoding)  # type: ignore[attr-defined]
         quoting: Literal[0, 3] = csv.QUOTE_NONE if profile is not None and not profile.header else csv.QUOTE_MINIMAL
         reader = csv.reader((line.replace("\0", "\ufffd") for line in text), delimiter=delimiter, quoting=quoting)
         try:

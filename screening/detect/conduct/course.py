@@ -48,16 +48,18 @@ class Course:
 
     def _times(self) -> list[float] | None:
         times: list[float] = []
+        leading = 0  # system lines without a time before the first time take that time
         for turn in self.conversation.turns:
             if turn.at is not None:
                 times.append(self.seconds(turn.at))
-            elif turn.role == "system" and times:
-                times.append(times[-1])
+            elif turn.role == "system":
+                leading += not times
+                times += times[-1:]
             else:
                 return None
             if len(times) > 1 and times[-1] < times[-2]:
                 return None
-        return times or None
+        return [times[0]] * leading + times if times else None
 
     def limit(self, signal: str) -> tuple[Limit, ...]:
         """The limits for a signal in this conversation's channel; empty where no graded standard sets one."""
@@ -112,5 +114,6 @@ def over_limit(
         version=VERSION,
         why=f"{what} {seconds_text(value)}，超过 {limit.source} 规定的 {seconds_text(limit.value)}",
         standards=limit.standards,
+        references=limit.references,
         interval=interval,
     )

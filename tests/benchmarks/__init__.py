@@ -1,0 +1,1 @@
+"""Benchmarks of the screener: `python -m tests.benchmarks` (not collected by pytest)."""
