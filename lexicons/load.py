@@ -4,13 +4,14 @@ import hashlib
 import re
 import tomllib
 from collections.abc import Iterable, Iterator, Mapping
-from functools import cache
+from functools import lru_cache
 from importlib import resources
 from pathlib import Path
 from typing import Any, TypeVar
 
 import msgspec
 
+from lexicons import cache
 from lexicons import pattern as patterns
 from lexicons.errors import LexiconError
 from lexicons.schema import Cue, Example, FormVariant, Rule, Standard, WordSet
@@ -225,7 +226,16 @@ def _check_standard(standard: Standard, where: str, problems: list[str]) -> None
 
 
 def load(folder: Path = PACKAGED) -> Lexicon:
-    """The lexicon in `folder`; raises `LexiconError` with every problem when one entry is wrong."""
+    """The lexicon in `folder`; raises `LexiconError` with every problem when one entry is wrong.
+
+    A lexicon that was found good is kept under the digest of its files and of the code that checks them.
+    """
+    files = [*sorted(folder.rglob("*.toml")), folder / SCORES]
+    named = [part for path in files if path.exists() for part in (str(path.relative_to(folder)).encode(), path.read_bytes())]
+    return cache.kept("lexicon", cache.digest([*cache.code(PACKAGED), *named]), lambda: _load(folder))
+
+
+def _load(folder: Path) -> Lexicon:
     problems: list[str] = []
     sets = list(_tables(folder, "variants/sets", "set", WordSet, problems))
     writings = list(_tables(folder, "variants/writings", "writing", FormVariant, problems))
@@ -270,7 +280,7 @@ def standard_version(standard: Standard) -> str:
     return f"{standard.version} {_digest(standard)[:23]}"
 
 
-@cache
+@lru_cache(maxsize=1)
 def packaged() -> Lexicon:
     """The lexicon that ships with the product."""
     return load(PACKAGED)

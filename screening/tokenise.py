@@ -5,11 +5,10 @@ word, and how a marking snaps to words. Without its HMM jieba depends on the dic
 """
 
 import logging
-import os
-import sys
 from functools import cache
-from pathlib import Path
 from typing import Any, NamedTuple
+
+from lexicons.cache import cache_folder
 
 
 class Word(NamedTuple):
@@ -18,16 +17,6 @@ class Word(NamedTuple):
     text: str
     start: int
     end: int
-
-
-def cache_folder() -> Path:
-    """The private folder for what can be made again (`SCREENING_CACHE`, else the user's cache folder)."""
-    base = os.environ.get("SCREENING_CACHE")
-    if base:
-        return Path(base)
-    if sys.platform == "darwin":
-        return Path.home() / "Library/Caches/conversation-screening"
-    return Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "conversation-screening"
 
 
 @cache

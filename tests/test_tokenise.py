@@ -14,11 +14,6 @@ def test_whole_words():
     assert tokenise.is_whole("你滚", 1, 2)
 
 
-def test_the_cache_folder_follows_the_setting(monkeypatch, tmp_path):
-    monkeypatch.setenv("SCREENING_CACHE", str(tmp_path / "own"))
-    assert tokenise.cache_folder() == tmp_path / "own"
-
-
 def test_frequency_of_unknown_words_is_zero():
     assert tokenise.frequency("洗衣机") > 0
     assert tokenise.frequency("没有这样的词啊") == 0

@@ -1,13 +1,19 @@
 """What a lexicon looks for, ready to run: phrases and patterns behind one index per speaker."""
 
 from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
 
-from lexicons.load import Lexicon
+import msgspec
+import numpy as np
+
+from lexicons import cache
+from lexicons.load import PACKAGED, Lexicon
 from lexicons.pattern import Need
 from lexicons.schema import After, Cue, Rule, Speaker
 from screening.detect.needs import Needs, as_compacted, as_written
 from screening.detect.patterns import SlotPattern
 from screening.detect.phrases import Points, joined_points, places
+from screening.normalise import tables
 from screening.normalise.clean import CleanBatch
 from screening.normalise.fold import Folder, by_sound, sound_points
 
@@ -141,9 +147,20 @@ class Vocabulary:
         self.kinds: dict[str, frozenset[int]] = {}
         for i, cue in enumerate(self.cues, len(self.rules)):
             self.kinds[cue.kind] = self.kinds.get(cue.kind, frozenset()) | {i}
+        self._ears = cache.kept("index", self._digest(lexicon), self._listeners)
+
+    def _listeners(self) -> dict[Speaker, _Ear]:
         speakers: tuple[Speaker, ...] = ("agent", "customer", "system")
         needs = [entry.need() for entry in self.entries]
-        self._ears = {speaker: _Ear(speaker, self.rules, self.cues, needs, self.folder) for speaker in speakers}
+        return {speaker: _Ear(speaker, self.rules, self.cues, needs, self.folder) for speaker in speakers}
+
+    def _digest(self, lexicon: Lexicon) -> str:
+        """Of everything that the index is made of: the words, the tables, and the code."""
+        words = msgspec.msgpack.encode([self.rules, self.cues, sorted(lexicon.sets.items()), sorted(lexicon.writings.items())])
+        made_of = [path.read_bytes() for path in sorted(tables.DATA.iterdir())]
+        return cache.digest(
+            [words, *made_of, *cache.code(PACKAGED, Path(__file__).parent, tables.DATA.parent), np.__version__.encode()]
+        )
 
     def nominate(self, batch: CleanBatch, segments: Mapping[Speaker, tuple[int, int]]) -> Nominations:
         """Which entries each turn of a batch may hold; `segments` are the turns [first, last) of each speaker."""

@@ -9,6 +9,7 @@ import hashlib
 import json
 from functools import cache
 from importlib import resources
+from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
@@ -43,8 +44,11 @@ NUMERALS = dict(zip("零〇一壹幺二贰两三叁四肆五伍六陆七柒八�
 _TONE_LETTERS = "āáǎàēéěèīíǐìōóǒòūúǔùǖǘǚǜńňǹḿ"
 
 
+DATA = Path(str(resources.files("screening.normalise"))) / "data"
+
+
 def _text(name: str) -> str:
-    return resources.files("screening.normalise").joinpath("data", name).read_text(encoding="utf-8")
+    return (DATA / name).read_text(encoding="utf-8")
 
 
 def points(text: str) -> npt.NDArray[np.uint32]:
