@@ -38,6 +38,9 @@ def open_text(source: Path | BinaryIO) -> tuple[io.TextIOWrapper, str]:
     """The file as text, newlines untouched, with the name of its encoding. Decoding errors surface while reading."""
     stream: BinaryIO = source.open("rb") if isinstance(source, Path) else source
     buffered = io.BufferedReader(stream, SAMPLE) if not hasattr(stream, "peek") else stream  # type: ignore[type-var]
-    sample = buffered.peek(SAMPLE)[:SAMPLE]
-    name = detect(sample)
+    try:
+        name = detect(buffered.peek(SAMPLE)[:SAMPLE])
+    except InputError:
+        buffered.close()
+        raise
     return io.TextIOWrapper(buffered, encoding=name, errors="strict", newline=""), name
