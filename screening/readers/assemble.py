@@ -8,7 +8,7 @@ from typing import Any
 
 import msgspec
 
-from screening.readers.mapping import ColumnProfile, Mapping_, cell
+from screening.readers.mapping import ColumnProfile, LaidColumns, cell
 from screening.readers.records import Refused
 from screening.readers.rows import Row, conversations
 from screening.types import Conversation
@@ -16,7 +16,7 @@ from screening.types import Conversation
 _BATCH = 2000
 
 
-def assembled(rows: Iterable[Row], profile: ColumnProfile, laid: Mapping_, name: str) -> Iterator[Conversation | Refused]:
+def assembled(rows: Iterable[Row], profile: ColumnProfile, laid: LaidColumns, name: str) -> Iterator[Conversation | Refused]:
     """The conversations of all rows, in the order of their first rows; messages keep the order of the table."""
     with tempfile.TemporaryDirectory(prefix="screening-assemble-") as folder:
         store = sqlite3.connect(Path(folder) / "rows.db")

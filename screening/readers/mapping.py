@@ -68,7 +68,7 @@ class ColumnProfile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     sheet: str | None = None
 
 
-class Mapping_(msgspec.Struct, frozen=True):  # noqa: N801
+class LaidColumns(msgspec.Struct, frozen=True):
     """A profile laid on a table's real columns: field to position."""
 
     fields: dict[str, int]
@@ -103,7 +103,7 @@ def load(name: str) -> ColumnProfile:
     return profile
 
 
-def lay(profile: ColumnProfile, titles: Sequence[str]) -> Mapping_:
+def lay(profile: ColumnProfile, titles: Sequence[str]) -> LaidColumns:
     """Find the profile's columns in a table; raises `InputError` that says which columns exist."""
     places = {title.strip(): i for i, title in reversed(list(enumerate(titles)))}
 
@@ -123,7 +123,7 @@ def lay(profile: ColumnProfile, titles: Sequence[str]) -> Mapping_:
     attributes = {name: at for name, options in profile.attributes.items() if (at := place(options)) is not None}
     used = {*fields.values(), *attributes.values()}
     rest = {title.strip() or str(i + 1): i for i, title in enumerate(titles) if i not in used} if profile.header else {}
-    return Mapping_(fields, attributes, rest)
+    return LaidColumns(fields, attributes, rest)
 
 
 def choose(name: str | None, titles: Sequence[str]) -> ColumnProfile:

@@ -6,7 +6,7 @@ from typing import Any, TypeAlias
 
 from screening.errors import InputError
 from screening.readers import mapping
-from screening.readers.mapping import ColumnProfile, Mapping_
+from screening.readers.mapping import ColumnProfile, LaidColumns
 from screening.readers.records import Refused, from_record
 from screening.readers.seen import SeenIds
 from screening.types import Conversation
@@ -15,11 +15,11 @@ ASSEMBLE = "screening batch assemble"
 _NUMBERS = ("loss_yuan", "entry_errors", "queue_seconds")
 
 Row: TypeAlias = tuple[int, Sequence[Any]]
-Arrange: TypeAlias = Callable[[Iterable[Row], ColumnProfile, Mapping_, str], Iterator[Conversation | Refused]]
+Arrange: TypeAlias = Callable[[Iterable[Row], ColumnProfile, LaidColumns, str], Iterator[Conversation | Refused]]
 """Makes conversations of a table's rows: `conversations` here, or `assemble.assembled`."""
 
 
-def conversations(rows: Iterable[Row], profile: ColumnProfile, laid: Mapping_, name: str) -> Iterator[Conversation | Refused]:
+def conversations(rows: Iterable[Row], profile: ColumnProfile, laid: LaidColumns, name: str) -> Iterator[Conversation | Refused]:
     """Conversations and refusals; `rows` are (row number as the file's tool shows it, cells)."""
     if profile.shape == "conversations":
         yield from _one_each(rows, laid, name)
@@ -27,7 +27,7 @@ def conversations(rows: Iterable[Row], profile: ColumnProfile, laid: Mapping_, n
         yield from _grouped(rows, profile, laid, name)
 
 
-def _one_each(rows: Iterable[Row], laid: Mapping_, name: str) -> Iterator[Conversation | Refused]:
+def _one_each(rows: Iterable[Row], laid: LaidColumns, name: str) -> Iterator[Conversation | Refused]:
     for row, cells in rows:
         try:
             record = _conversation_fields(cells, laid)
@@ -48,7 +48,7 @@ def _turn_list(value: Any) -> Any:
         raise InputError(f"the column of turns is not JSON: {error}") from None
 
 
-def _grouped(rows: Iterable[Row], profile: ColumnProfile, laid: Mapping_, name: str) -> Iterator[Conversation | Refused]:
+def _grouped(rows: Iterable[Row], profile: ColumnProfile, laid: LaidColumns, name: str) -> Iterator[Conversation | Refused]:
     """Consecutive rows of one id make a conversation; a spoiled row spoils its conversation, which is refused whole."""
     done = SeenIds()
     current: str | None = None
@@ -102,7 +102,7 @@ def _at(cells: Sequence[Any], place: int) -> Any:
     return cells[place] if place < len(cells) else None
 
 
-def _turn(cells: Sequence[Any], profile: ColumnProfile, laid: Mapping_) -> dict[str, Any]:
+def _turn(cells: Sequence[Any], profile: ColumnProfile, laid: LaidColumns) -> dict[str, Any]:
     turn: dict[str, Any] = {}
     for field in mapping.TURN_FIELDS:
         if field in laid.fields:
@@ -122,7 +122,7 @@ def _turn(cells: Sequence[Any], profile: ColumnProfile, laid: Mapping_) -> dict[
     return turn
 
 
-def _conversation_fields(cells: Sequence[Any], laid: Mapping_) -> dict[str, Any]:
+def _conversation_fields(cells: Sequence[Any], laid: LaidColumns) -> dict[str, Any]:
     record: dict[str, Any] = {"attributes": {}}
     for field, place in laid.fields.items():
         if field in mapping.TURN_FIELDS:
@@ -143,7 +143,7 @@ def _conversation_fields(cells: Sequence[Any], laid: Mapping_) -> dict[str, Any]
     return record
 
 
-def _fill(record: dict[str, Any], cells: Sequence[Any], laid: Mapping_) -> None:
+def _fill(record: dict[str, Any], cells: Sequence[Any], laid: LaidColumns) -> None:
     """Attributes that this row knows and earlier rows did not."""
     for field, place in laid.attributes.items():
         value = mapping.cell(_at(cells, place))
