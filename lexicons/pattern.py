@@ -22,6 +22,8 @@ Sets: TypeAlias = Mapping[str, tuple[str, ...]]
 _FIRST_SET = 0xF0000  # a word set stands in the parse tree as one private character, numbered from here
 
 
+_CROSSING = frozenset({op.CATEGORY_SPACE, op.CATEGORY_NOT_DIGIT, op.CATEGORY_NOT_WORD})
+
 EDGE = "\n"
 
 
@@ -74,6 +76,27 @@ def expand_sets(pattern: str, sets: Sets) -> str:
         return "(?:" + "|".join(map(re.escape, forms)) + ")"
 
     return _SET_NAME.sub(alternation, pattern)
+
+
+def within_lines(pattern: str) -> str:
+    """The pattern with line feeds taken out of what its negated classes match."""
+    out: list[str] = []
+    i, in_class = 0, False
+    while i < len(pattern):
+        piece = pattern[i : i + 2] if pattern[i] == "\\" else pattern[i]
+        i += len(piece)
+        out.append(piece)
+        if in_class:
+            in_class = piece != "]"
+        elif piece == "[":
+            in_class = True
+            if pattern.startswith("^", i):
+                out.append("^\\n")
+                i += 1
+            if pattern.startswith("]", i):
+                out.append("]")
+                i += 1
+    return "".join(out)
 
 
 def set_names(pattern: str) -> list[str]:
@@ -239,7 +262,11 @@ def parse(pattern: str, sets: Sets) -> Parsed:
 
 def _check(nodes: list[Node], *, repeated: bool) -> None:
     for kind, value in nodes:
-        if kind in (op.LITERAL, op.NOT_LITERAL, op.ANY, op.IN):
+        if kind in (op.LITERAL, op.NOT_LITERAL, op.ANY):
+            continue
+        if kind is op.IN:
+            if any(item is op.CATEGORY and which in _CROSSING for item, which in value):
+                raise PatternError("\\s, \\D and \\W match line feeds, too; write the characters out, as in [ ] or [^0-9]")
             continue
         if kind is op.AT and value in (op.AT_BEGINNING, op.AT_END):
             continue

@@ -1,6 +1,10 @@
-"""Slot patterns: RE2 (linear time, no backtracking) decides; what every match must hold nominates the turn."""
+"""Slot patterns: RE2 (linear time, no backtracking) decides; what every match must hold nominates the turn.
 
-from collections.abc import Mapping
+Many texts are searched in one call, joined by line feeds: a call costs more than the search of a turn (docs/benchmarks.md). No
+clean text holds a line feed, and no pattern matches one.
+"""
+
+from collections.abc import Mapping, Sequence
 from importlib.metadata import version
 from typing import Any
 
@@ -28,7 +32,8 @@ class SlotPattern:
             options = re2.Options()
             options.never_capture = True
             options.log_errors = False
-            self._compiled = re2.compile(language.expand_sets(self._pattern, self._sets), options)
+            expanded = language.within_lines(language.expand_sets(self._pattern, self._sets))
+            self._compiled = re2.compile(f"(?m){expanded}", options)
         return self._compiled
 
     def triggers(self) -> language.Need:
@@ -40,11 +45,21 @@ class SlotPattern:
 
     def spans(self, clean: str) -> list[tuple[int, int]]:
         """Half-open spans of all matches, left to right, not overlapping."""
-        data = clean.encode()
-        found = [match.span() for match in self._regex.finditer(data)]
-        if not found or len(data) == len(clean):
-            return found
-        return [(len(data[:start].decode()), len(data[:end].decode())) for start, end in found]
+        return [(start, end) for _, start, end in self.located((clean,))]
+
+    def located(self, texts: Sequence[str]) -> list[tuple[int, int, int]]:
+        """(position in `texts`, start, end) of all matches, in order; the texts hold no line feed."""
+        data = "\n".join(texts).encode()
+        found = []
+        number = counted = 0
+        for match in self._regex.finditer(data):
+            start, end = match.span()
+            number += data.count(b"\n", counted, start)
+            counted = start
+            line = data.rfind(b"\n", 0, start) + 1
+            first = len(data[line:start].decode())
+            found.append((number, first, first + len(data[start:end].decode())))
+        return found
 
     def found(self, clean: str) -> bool:
         """Whether the pattern matches anywhere."""

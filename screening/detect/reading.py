@@ -1,15 +1,16 @@
 """Conversations as the detectors read them: clean text on demand, and what was nominated for each turn."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import accumulate, pairwise
 
 import numpy as np
 
 from lexicons.schema import Speaker
-from screening.detect.vocabulary import Nominations, Vocabulary
+from screening.detect.locate import Layout, Located
+from screening.detect.vocabulary import Vocabulary
 from screening.normalise import tables
 from screening.normalise.clean import CleanBatch
-from screening.normalise.fold import Folded
-from screening.types import CleanTurn, Conversation
+from screening.types import CleanTurn, Conversation, Span
 
 _NOTHING: frozenset[int] = frozenset()
 _SUSPECT_DIGITS = 6
@@ -32,23 +33,18 @@ class Batch:
             order += [i for i, role in enumerate(roles) if role == speaker]
             segments[speaker] = (first, len(order))
         order += [i for i, role in enumerate(roles) if role == "bot"]
-        places = [0] * len(order)
-        for place, i in enumerate(order):
-            places[i] = place
         self._conversations = conversations
-        self._vocabulary = vocabulary
-        self._places = places
+        self._firsts = [0, *accumulate(len(conversation.turns) for conversation in conversations)]
+        self._layout = Layout(roles, order, self._firsts)
         self.texts = CleanBatch([turns[i].text for i in order])
-        self.nominations = vocabulary.nominate(self.texts, segments)
-        self._numbers = _with_numbers(self.texts, segments["agent"][1])
+        self.located = Located(vocabulary, self.texts, vocabulary.nominate(self.texts, segments), self._layout)
+        self.numbers = _with_numbers(self.texts, segments["agent"][1])
 
     def readings(self) -> "Iterator[Reading]":
         """A reading for each conversation, in order."""
-        first = 0
-        for conversation in self._conversations:
-            last = first + len(conversation.turns)
-            yield Reading(conversation, self._vocabulary, self.texts, self.nominations, self._places[first:last], self._numbers)
-            first = last
+        places = self._layout.places
+        for number, (first, last) in enumerate(pairwise(self._firsts)):
+            yield Reading(self._conversations[number], self, number, places[first:last])
 
 
 def _with_numbers(texts: CleanBatch, agents: int) -> frozenset[int]:
@@ -64,93 +60,44 @@ def _with_numbers(texts: CleanBatch, agents: int) -> frozenset[int]:
 class Reading:
     """One conversation inside a batch; turn numbers are the conversation's own."""
 
-    __slots__ = (
-        "_cleans",
-        "_folded",
-        "_folded_texts",
-        "_nominations",
-        "_numbers",
-        "_places",
-        "_signs",
-        "_texts",
-        "conversation",
-        "vocabulary",
-    )
+    __slots__ = ("_located", "_number", "_numbers", "_places", "_texts", "conversation")
 
-    def __init__(
-        self,
-        conversation: Conversation,
-        vocabulary: Vocabulary,
-        texts: CleanBatch,
-        nominations: Nominations,
-        places: Sequence[int],
-        numbers: frozenset[int],
-    ):
+    def __init__(self, conversation: Conversation, batch: Batch, number: int, places: Sequence[int]):
         self.conversation = conversation
-        self.vocabulary = vocabulary
-        self._texts = texts
-        self._nominations = nominations
+        self._number = number
+        self._texts = batch.texts
+        self._located = batch.located
+        self._numbers = batch.numbers
         self._places = places
-        self._numbers = numbers
-        self._folded: dict[int, Folded] = {}
-        self._cleans: dict[int, str] = {}
-        self._folded_texts: dict[int, str] = {}
-        self._signs: dict[tuple[int, str], bool] = {}
 
     def clean(self, i: int) -> str:
         """Clean text of turn `i`."""
-        text = self._cleans.get(i)
-        if text is None:
-            text = self._cleans[i] = self._texts.clean(self._places[i])
-        return text
+        return self._located.clean(self._places[i])
 
     def turn(self, i: int) -> CleanTurn:
         """Turn `i` with its way back to the original."""
         return self._texts.turn(self._places[i])
-
-    def folded(self, i: int) -> Folded:
-        """Folded view of turn `i`."""
-        if i not in self._folded:
-            self._folded[i] = self.vocabulary.folder.fold(self.clean(i))
-        return self._folded[i]
-
-    def folded_text(self, i: int) -> str:
-        """The text of turn `i`'s folded view: most have nothing in it, and then need no way back."""
-        text = self._folded_texts.get(i)
-        if text is None:
-            text = self._folded_texts[i] = self.vocabulary.folder.text(self.clean(i))
-        return text
 
     def with_numbers(self) -> list[int]:
         """Agent turns with digits enough for personal data."""
         numbers = self._numbers
         return [i for i, place in enumerate(self._places) if place in numbers] if numbers else []
 
-    def nominated(self) -> list[tuple[int, dict[int, int]]]:
-        """Turns with nominated rules: (turn, rule to the views that may show it)."""
-        rules = self._nominations.rules
+    def hits(self) -> list[tuple[int, Mapping[int, set[Span]]]]:
+        """Turns with rules' words: (turn, rule to clean ranges)."""
+        rules = self._located.rules()
         return [(i, rules[place]) for i, place in enumerate(self._places) if place in rules]
-
-    def may_have(self, i: int, kind: str) -> bool:
-        """Whether turn `i` was nominated for a cue of this kind: a cheap no before `has`."""
-        return bool(self._entries(i, kind))
-
-    def _entries(self, i: int, kind: str) -> Sequence[int]:
-        return self._nominations.cues(kind).get(self._places[i], ())
 
     def beside(self, i: int, kind: str) -> str:
         """The clean text of turn `i` without the words of its cues of this kind."""
         text = self.clean(i)
-        spans = [span for entry in self._entries(i, kind) for span in self.vocabulary.entries[entry].spans(text)]
+        spans = self._located.cues(kind).spans(self._places[i])
         return "".join(char for at, char in enumerate(text) if not any(start <= at < end for start, end in spans))
 
     def has(self, i: int, kind: str) -> bool:
         """Whether turn `i` shows a cue of this kind said by a speaker the cue is meant for."""
-        entries = self._nominations.cues(kind).get(self._places[i])
-        if entries is None:
-            return False
-        key = (i, kind)
-        known = self._signs.get(key)
-        if known is None:
-            known = self._signs[key] = any(self.vocabulary.entries[entry].found(self.clean(i)) for entry in entries)
-        return known
+        return bool(self._located.cues(kind).among((self._places[i],)))
+
+    def showing(self, kind: str) -> Sequence[int]:
+        """All turns that show a cue of this kind: for kinds that are asked of every conversation."""
+        return self._located.turns(kind).get(self._number, ())

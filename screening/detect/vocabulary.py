@@ -1,6 +1,6 @@
 """What a lexicon looks for, ready to run: phrases and patterns behind one index per speaker."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import msgspec
@@ -44,6 +44,19 @@ class Phrases:
                 at = text.find(phrase, at + 1)
         return _outermost(found)
 
+    def located(self, texts: Sequence[str]) -> dict[int, list[tuple[int, int]]]:
+        """`spans` of many texts at once: position in `texts` to the places, for the texts that hold any."""
+        found: dict[int, list[tuple[int, int]]] = {}
+        if self.slot is not None:
+            for number, start, end in self.slot.located(texts):
+                found.setdefault(number, []).append((start, end))
+            return found
+        for number, text in enumerate(texts):
+            spans = self.spans(text)
+            if spans:
+                found[number] = spans
+        return found
+
     def excused(self, text: str, start: int, end: int) -> str | None:
         """The innocent words that overlap a place, or None."""
         for slot in self.unless:
@@ -52,9 +65,20 @@ class Phrases:
                     return text[a:b]
         return None
 
+    def showing(self, texts: Sequence[str]) -> list[int]:
+        """Positions of the texts that hold a place that nothing excuses."""
+        found = self.located(texts)
+        if self.unless and found:
+            numbers = list(found)
+            held = [texts[number] for number in numbers]
+            for slot in self.unless:
+                for k, a, b in slot.located(held):
+                    found[numbers[k]] = [(start, end) for start, end in found[numbers[k]] if b <= start or end <= a]
+        return [number for number, spans in found.items() if spans]
+
     def found(self, text: str) -> bool:
         """Whether there is a place that nothing excuses."""
-        return any(self.excused(text, start, end) is None for start, end in self.spans(text))
+        return bool(self.showing((text,)))
 
 
 def _outermost(spans: list[tuple[int, int]]) -> list[tuple[int, int]]:
@@ -69,35 +93,21 @@ CLEAN, FOLDED, SOUND = 1, 2, 4
 
 
 class Nominations:
-    """What the turns of a batch may hold: rules, with the views to look at, and cues."""
+    """What the turns of a batch may hold: per entry of the vocabulary the turns, as bits of a number."""
 
-    def __init__(self, kinds: Mapping[str, frozenset[int]]) -> None:
-        self._kinds = kinds
-        self.rules: dict[int, dict[int, int]] = {}
-        """Per turn: rule to the views (`CLEAN`, `FOLDED`, `SOUND`) that may show it."""
-        self._bits: dict[int, list[tuple[int, int]]] = {}
-        self._cues: dict[str, dict[int, list[int]]] = {}
+    def __init__(self) -> None:
+        self.rules: dict[int, dict[int, int]] = {CLEAN: {}, FOLDED: {}, SOUND: {}}
+        """Per view: rule to turns."""
+        self.cues: dict[int, int] = {}
 
-    def add_rule(self, rule: int, turns: Iterable[int], view: int) -> None:
+    def add_rule(self, rule: int, turns: int, view: int) -> None:
         """`rule` may stand in `turns`."""
-        for turn in turns:
-            known = self.rules.setdefault(turn, {})
-            known[rule] = known.get(rule, 0) | view
+        if turns:
+            self.rules[view][rule] = self.rules[view].get(rule, 0) | turns
 
-    def add_cue(self, cue: int, first: int, bits: int) -> None:
-        """`cue` may stand in the turns that `bits` name, counted from `first`."""
-        self._bits.setdefault(cue, []).append((first, bits))
-
-    def cues(self, kind: str) -> Mapping[int, Sequence[int]]:
-        """Per turn that may show a cue of this kind: these cues."""
-        known = self._cues.get(kind)
-        if known is None:
-            known = self._cues[kind] = {}
-            for cue in sorted(self._kinds.get(kind, ())):
-                for first, bits in self._bits.get(cue, ()):
-                    for turn in places(bits, first):
-                        known.setdefault(turn, []).append(cue)
-        return known
+    def add_cue(self, cue: int, turns: int) -> None:
+        """`cue` may stand in `turns`."""
+        self.cues[cue] = self.cues.get(cue, 0) | turns
 
 
 class _Ear:
@@ -164,7 +174,7 @@ class Vocabulary:
 
     def nominate(self, batch: CleanBatch, segments: Mapping[Speaker, tuple[int, int]]) -> Nominations:
         """Which entries each turn of a batch may hold; `segments` are the turns [first, last) of each speaker."""
-        nominations = Nominations(self.kinds)
+        nominations = Nominations()
         for speaker, (first, last) in segments.items():
             if first < last:
                 self._listen(self._ears[speaker], batch, first, last, nominations)
@@ -177,31 +187,28 @@ class Vocabulary:
         sequences = clean.pop(ear.sequences, 0)
         for entry, bits in clean.items():
             if entry >= ear.first_cue:
-                into.add_cue(entry, first, bits)
+                into.add_cue(entry, bits << first)
             else:
-                into.add_rule(entry, places(bits, first), CLEAN)
-        self._listen_folded(ear, batch, (first, last), points, clean, into)
+                into.add_rule(entry, bits << first, CLEAN)
+        self._listen_folded(ear, (first, last), points, clean, into)
         for turn in places(sequences):
             folded = self.folder.compact(joined_points(self.folder.text(batch.clean(first + turn)) + "\n"))
             for entry in ear.loose.nominate(folded, 1):
-                into.add_rule(entry, (first + turn,), FOLDED)
+                into.add_rule(entry, 1 << first + turn, FOLDED)
         if ear.sounds:
             for entry, bits in ear.sounds.nominate(sound_points(points), turns).items():
-                into.add_rule(entry, places(bits, first), SOUND)
+                into.add_rule(entry, bits << first, SOUND)
 
     def _listen_folded(
-        self, ear: _Ear, batch: CleanBatch, place: tuple[int, int], points: Points, clean: Mapping[int, int], into: Nominations
+        self, ear: _Ear, place: tuple[int, int], points: Points, clean: Mapping[int, int], into: Nominations
     ) -> None:
         """Nominate for the folded view what only it holds, and on turns where a disguise shows all that it holds."""
         first, last = place
-        suspects, compacted = self.folder.suspects(points, last - first) if ear.loose else ([], points)
-        if not suspects:
+        if not ear.loose:
             return
-        loose = {}
-        known = 0
-        for entry, bits in ear.loose.nominate(compacted, len(suspects)).items():
-            turns = loose[entry] = sum(1 << suspects[turn] for turn in places(bits))
-            known |= turns & clean.get(entry, 0)
-        disguised = sum(1 << turn for turn in places(known) if self.folder.suspicious(batch.clean(first + turn)))
-        for entry, turns in loose.items():
-            into.add_rule(entry, places(turns & (disguised | ~clean.get(entry, 0)), first), FOLDED)
+        suspects = self.folder.suspects(points, last - first)
+        if not suspects.turns:
+            return
+        for entry, bits in ear.loose.nominate(suspects.compacted, len(suspects.turns)).items():
+            turns = sum(1 << suspects.turns[turn] for turn in places(bits))
+            into.add_rule(entry, (turns & (suspects.disguised | ~clean.get(entry, 0))) << first, FOLDED)

@@ -6,7 +6,8 @@ too - so a match in this view counts only when `Folded.disguised` says that some
 """
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -51,20 +52,27 @@ class Folded:
         return len(gaps) >= 2 and len(filled) == len(gaps)
 
 
+class Suspects(NamedTuple):
+    """Turns that may hold a disguise, their compacted texts joined, and (bits) the turns where one shows for certain.
+
+    It shows where a character is written otherwise, where anything but ordinary punctuation or a space stands between
+    characters, and in repeats that no ordinary word has.
+    """
+
+    turns: Sequence[int]
+    compacted: npt.NDArray[np.uint32]
+    disguised: int
+
+
 class Folder:
     """Folds with one lexicon's writings (`lexicons/variants/writings`): each form is read as its target character."""
 
     def __init__(self, writings: Mapping[str, str]):
         self._writings = {clean_text(form).clean: to for form, to in writings.items()}
-        self._pattern = re.compile("|".join(map(re.escape, sorted(self._writings, key=lambda f: (-len(f), f)))) or "(?!)")
-        han, content = "\u3400-\u9fff", "\u3400-\u9fffa-z0-9"
-        forms = "".join(re.escape(form) for form in sorted(self._writings) if len(form) == 1)
-        natural = "".join(map(re.escape, sorted(_NATURAL)))
-        self._evidence = re.compile(
-            f"[{content}][^{content}]{{0,3}}[^{content}{natural}][^{content}]{{0,3}}[{content}]"
-            f"|([{han}])\\1\\1|([{han}])\\2([{han}])\\3" + (f"|[{forms}]" if forms else "")
-        )
+        self._pattern = _any_of(self._writings)
+        self._singles = str.maketrans({form: to for form, to in self._writings.items() if len(form) == 1})
         self.sequences = tuple(sorted(form for form in self._writings if len(form) > 1))
+        self._sequence = _any_of(self.sequences)
         self._table = np.arange(tables.POINTS, dtype=np.uint32)
         for form, to in self._writings.items():
             if len(form) == len(to) == 1:
@@ -80,8 +88,8 @@ class Folder:
         _read_numbers(points)
         return points[~_repeated(points)]
 
-    def suspects(self, points: npt.NDArray[np.uint32], turns: int) -> tuple[list[int], npt.NDArray[np.uint32]]:
-        """The turns of a joined text in which `Folded.disguised` could hold anywhere, and these turns' compacted text.
+    def suspects(self, points: npt.NDArray[np.uint32], turns: int) -> "Suspects":
+        """The turns of a joined text in which `Folded.disguised` could hold anywhere.
 
         Forms of several characters are not looked for.
         """
@@ -100,21 +108,28 @@ class Folder:
         evidence[2:] |= (apart[1:] > 0) & (apart[:-1] > 0)
         suspect = np.zeros(turns + 1, dtype=bool)
         suspect[turn_of[kept[evidence]]] = True
-        suspect[turn_of[(mapped != points) | (kinds == 0)]] = True
+        odd = np.flatnonzero(kinds == 0)
+        written = np.flatnonzero(mapped != points)
+        suspect[turn_of[odd]] = True
+        suspect[turn_of[written]] = True
         suspect[turns] = True  # the last line feed
         if np.count_nonzero(suspect) == 1:
-            return [], text[:0]
+            return Suspects((), text[:0], 0)
+        disguised = np.zeros(turns + 1, dtype=bool)
+        disguised[turn_of[written]] = True
+        disguised[turn_of[_separating(odd, kept, text)]] = True
+        disguised[turn_of[_stuttered(points)]] = True
         text = text[suspect[turn_of[kept]]]
-        return np.flatnonzero(suspect[:-1]).tolist(), text[~_repeated(text)]
-
-    def suspicious(self, clean: str) -> bool:
-        """Whether a clean text shows any disguise besides ordinary punctuation between characters."""
-        return self._evidence.search(clean) is not None
+        bits = int.from_bytes(np.packbits(disguised[:-1], bitorder="little").tobytes(), "little")
+        return Suspects(np.flatnonzero(suspect[:-1]).tolist(), text[~_repeated(text)], bits)
 
     def text(self, clean: str) -> str:
         """The text of the folded view, without the way back."""
-        text = self._pattern.sub(lambda form: self._writings[form[0]], clean)
-        text = _BETWEEN.sub("", text)
+        if self._sequence.search(clean):
+            text = self._pattern.sub(lambda form: self._writings[form[0]], clean)
+        else:
+            text = clean.translate(self._singles)
+        text = _NOT_CONTENT.sub(_unless_separator, text)
         text = _NUMBER.sub(lambda number: number[0].translate(_NUMERALS), text)
         return _REPEAT.sub("\\1", text)
 
@@ -148,9 +163,43 @@ def _kinds() -> npt.NDArray[np.uint8]:
 
 _KIND = _kinds()
 _NUMERALS = str.maketrans(tables.NUMERALS)
-_BETWEEN = re.compile(
-    "(?<=[{0}])[^{0}]{{1,4}}(?=[{0}])".format("".join(f"{low}-{high}" for low, high in tables.content_ranges()))
-)
+_NOT_CONTENT = re.compile("[^{}]+".format("".join(f"{low}-{high}" for low, high in tables.content_ranges())))
+_SEPARATOR_LONGEST = 4
+_SEPARATOR_REACH = 3
+
+
+def _unless_separator(run: re.Match[str]) -> str:
+    """Nothing for a short run between two characters; other runs stay."""
+    inside = run.start() > 0 and run.end() < len(run.string)
+    return "" if inside and run.end() - run.start() <= _SEPARATOR_LONGEST else run[0]
+
+
+def _any_of(forms: Iterable[str]) -> re.Pattern[str]:
+    """The longest of the forms that begins at a place; alternatives are grouped by their first character, for speed."""
+    tails: dict[str, list[str]] = {}
+    for form in forms:
+        tails.setdefault(form[0], []).append(form[1:])
+    if not tails:
+        return re.compile("(?!)")
+    groups = (
+        f"{re.escape(first)}(?:{'|'.join(map(re.escape, sorted(rest, key=lambda tail: (-len(tail), tail))))})"
+        for first, rest in sorted(tails.items())
+    )
+    return re.compile(f"(?=[{''.join(map(re.escape, sorted(tails)))}])(?:{'|'.join(groups)})")
+
+
+def _separating(odd: npt.NDArray[np.intp], kept: npt.NDArray[np.intp], text: npt.NDArray[np.uint32]) -> npt.NDArray[np.intp]:
+    """Of the odd places those between two characters that are near on both sides; `kept` are the places of `text`."""
+    after = np.searchsorted(kept, odd)
+    near = (kept[after] - odd <= _SEPARATOR_REACH + 1) & (odd - kept[after - 1] <= _SEPARATOR_REACH + 1)
+    near &= (text[after] != _LINE_FEED) & (text[after - 1] != _LINE_FEED)
+    return np.compress(near, odd)
+
+
+def _stuttered(points: npt.NDArray[np.uint32]) -> npt.NDArray[np.intp]:
+    """Places where a character stands three times, or two are doubled one after the other."""
+    doubled = _repeated(points) & (_KIND[points] & _CONTENT > 0)
+    return np.flatnonzero(doubled[2:] & doubled[1:-1] | np.append(doubled[3:] & doubled[1:-2], False)) + 1
 
 
 def _repeated(points: npt.NDArray[np.uint32]) -> npt.NDArray[np.bool_]:

@@ -6,7 +6,7 @@ from datetime import datetime, tzinfo
 from screening.detect.patterns import SlotPattern
 from screening.detect.reading import Reading
 from screening.profile import Limit
-from screening.types import Channel, Finding
+from screening.types import Channel, Finding, Role
 
 VERSION = 1
 
@@ -17,7 +17,7 @@ class Course:
     `times` and `ends` are None unless every turn that is not a system line has a time and no time goes backwards.
     """
 
-    __slots__ = ("_limits", "auto_replies", "conversation", "ended", "ends", "reading", "roles", "times", "zone")
+    __slots__ = ("_auto", "_auto_replies", "_limits", "conversation", "ended", "ends", "reading", "roles", "times", "zone")
 
     def __init__(
         self,
@@ -30,7 +30,8 @@ class Course:
         self.reading = reading
         self.conversation = conversation
         self.zone = zone
-        self.auto_replies = auto_replies
+        self._auto: frozenset[int] | None = None
+        self._auto_replies = auto_replies
         self._limits = limits
         self.roles = [turn.role for turn in conversation.turns]
         self.times = self._times()
@@ -67,9 +68,15 @@ class Course:
 
     def human_reply(self, i: int) -> bool:
         """Whether turn `i` is an agent's own words, not an automatic reply."""
-        if self.roles[i] != "agent" or self.reading.has(i, "auto_reply"):
-            return False
-        return not any(pattern.found(self.reading.clean(i)) for pattern in self.auto_replies)
+        return self.roles[i] == "agent" and i not in self._automatic()
+
+    def _automatic(self) -> frozenset[int]:
+        if self._auto is None:
+            self._auto = frozenset(self.reading.showing("auto_reply"))
+            if self._auto_replies:
+                texts = [self.reading.clean(i) for i in range(len(self.roles))]
+                self._auto |= {i for pattern in self._auto_replies for i, _, _ in pattern.located(texts)}
+        return self._auto
 
     def next_reply(self, i: int) -> int | None:
         """The first human agent turn after turn `i`."""
@@ -78,9 +85,13 @@ class Course:
                 return j
         return None
 
-    def turns_of(self, role: str) -> Iterator[int]:
+    def turns_of(self, role: Role) -> Iterator[int]:
         """Indices of a role's turns."""
         return (i for i, r in enumerate(self.roles) if r == role)
+
+    def showing(self, role: Role, kind: str) -> list[int]:
+        """Indices of a role's turns that show a cue of this kind."""
+        return [i for i in self.reading.showing(kind) if self.roles[i] == role]
 
     def last_turn(self) -> int:
         """The last turn that a flag may stand on: not a bot's."""

@@ -76,7 +76,7 @@ def _not_checked(course: Course) -> list[str]:
     if course.conversation.channel == "phone" and (course.times is None or not phone.has_speech_ends(course)):
         missing.append("talk_over")
     no_times, no_callbacks = course.times is None, "callbacks" not in course.conversation.attributes
-    if (no_times or no_callbacks) and any(course.reading.has(i, "promise") for i in course.turns_of("agent")):
+    if (no_times or no_callbacks) and course.showing("agent", "promise"):
         if no_times:
             missing.append("promises_kept")
         if no_callbacks:

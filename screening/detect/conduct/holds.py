@@ -13,8 +13,8 @@ def overrun_holds(course: Course) -> list[Finding]:
     if not limits or course.times is None or course.ended is None:
         return []
     found: dict[tuple[int, float], Finding] = {}
-    for i in course.turns_of("agent"):
-        if not course.human_reply(i) or not course.reading.has(i, "hold"):
+    for i in course.showing("agent", "hold"):
+        if not course.human_reply(i):
             continue
         back = course.next_reply(i)
         if back is None and course.conversation.ended_by != "agent":

@@ -44,10 +44,8 @@ def unkept(course: Course) -> list[Finding]:
             moment = datetime.fromtimestamp(due.at, course.zone).strftime("%m-%d %H:%M")
             state = "到期后才回复" if done is not None else "到期未见回复记录"
             found[i] = _finding(i, "callback-record", f"承诺最迟 {moment} 前回复，{state}")
-    for i in course.turns_of("customer"):
-        if not course.reading.has(i, "unkept"):
-            continue
-        promised = [j for j in course.turns_of("agent") if j < i and course.reading.has(j, "promise")]
+    for i in course.showing("customer", "unkept"):
+        promised = [j for j in course.showing("agent", "promise") if j < i]
         turn = promised[-1] if promised else i
         found.setdefault(turn, _finding(turn, "customer-says-unkept", "客户表示此前的承诺没有兑现"))
     return list(found.values())

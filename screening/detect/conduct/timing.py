@@ -18,9 +18,7 @@ def kept_holds(course: Course) -> list[tuple[float, float]]:
     limits = course.limit(HOLD_SIGNAL)
     allowed = limits[0].value if limits else _DEFAULT_HOLD
     holds = []
-    for i in course.turns_of("agent"):
-        if not course.reading.has(i, "hold"):
-            continue
+    for i in course.showing("agent", "hold"):
         back = course.next_reply(i)
         if back is None or course.times[back] - course.times[i] > allowed:
             continue
@@ -102,9 +100,7 @@ def unattended(course: Course) -> list[Finding]:
         return []
     holds = kept_holds(course)
     found: dict[tuple[int, float], Finding] = {}
-    for i in course.turns_of("customer"):
-        if not course.reading.has(i, "upset"):
-            continue
+    for i in course.showing("customer", "upset"):
         reply = course.next_reply(i)
         if reply is None and course.conversation.ended_by == "customer":
             continue

@@ -31,19 +31,17 @@ def forced_transfer(course: Course) -> list[Finding]:
 
 
 def _transfers(course: Course) -> list[tuple[int, int | None]]:
-    """(index before which it happened, system line that shows it or None): system lines, else what agents say they do."""
-    lines = [(i, i) for i in course.turns_of("system") if course.reading.has(i, "transfer_notice")]
+    """(index before which it happened, system line that shows it or None): system lines, else what agents say they do.
+
+    An agent who asks in the same breath does not do it yet.
+    """
+    lines = [(i, i) for i in course.showing("system", "transfer_notice")]
     if lines:
         return list(lines)
-    said = [i + 1 for i in course.turns_of("agent") if _announces(course, i)]
+    said = [i + 1 for i in course.showing("agent", "transfer") if not course.reading.has(i, "transfer_ask")]
     if course.conversation.attributes.get("transferred_to"):
         return [(said[-1] if said else len(course.roles), None)]
     return [(at, None) for at in said]
-
-
-def _announces(course: Course, i: int) -> bool:
-    """Whether the agent says that he transfers now, without asking in the same breath."""
-    return course.reading.has(i, "transfer") and not course.reading.has(i, "transfer_ask")
 
 
 def _without_consent(course: Course, at: int) -> str | None:
