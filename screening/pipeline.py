@@ -13,7 +13,7 @@ from screening.normalise import tables
 from screening.profile import Profile
 from screening.types import Candidate, Conversation, Detector, Failure, Finding, Flag, Screening, Source, Versions
 
-BATCH_TURNS = 2048
+BATCH_TURNS = 8192
 _STATUS_ORDER = {"active": 0, "shadow": 1, "excused": 2}
 
 

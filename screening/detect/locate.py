@@ -110,7 +110,6 @@ class Located:
         self._layout = layout
         self._cleans: dict[int, str] = {}
         self._folded: dict[int, Folded] = {}
-        self._folded_texts: dict[int, str] = {}
         self._cues: dict[str, _Cues] = {}
         self._turns: dict[str, dict[int, list[int]]] = {}
         self._rules: dict[int, dict[int, set[Span]]] | None = None
@@ -180,9 +179,9 @@ class Located:
                     yield place, Span(folded.starts[start], folded.ends[end - 1])
 
     def _folded_text(self, place: int) -> str:
-        text = self._folded_texts.get(place)
+        text = self._nominations.folded.get(place)
         if text is None:
-            text = self._folded_texts[place] = self._vocabulary.folder.text(self.clean(place))
+            text = self._nominations.folded[place] = self._vocabulary.folder.text(self.clean(place))
         return text
 
     def _fold(self, place: int) -> Folded:

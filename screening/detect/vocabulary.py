@@ -1,6 +1,6 @@
 """What a lexicon looks for, ready to run: phrases and patterns behind one index per speaker."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 import msgspec
@@ -36,13 +36,7 @@ class Phrases:
         """All places, longest phrase first where several begin together; the ones that `unless` overlaps are included."""
         if self.slot is not None:
             return self.slot.spans(text)
-        found = []
-        for phrase in self.phrases:
-            at = text.find(phrase)
-            while at >= 0:
-                found.append((at, at + len(phrase)))
-                at = text.find(phrase, at + 1)
-        return _outermost(found)
+        return _all_places(self.phrases, text)
 
     def located(self, texts: Sequence[str]) -> dict[int, list[tuple[int, int]]]:
         """`spans` of many texts at once: position in `texts` to the places, for the texts that hold any."""
@@ -51,8 +45,10 @@ class Phrases:
             for number, start, end in self.slot.located(texts):
                 found.setdefault(number, []).append((start, end))
             return found
-        for number, text in enumerate(texts):
-            spans = self.spans(text)
+        joined = "\n".join(texts)
+        held = [phrase for phrase in self.phrases if phrase in joined]
+        for number, text in enumerate(texts) if held else ():
+            spans = _all_places(held, text)
             if spans:
                 found[number] = spans
         return found
@@ -81,6 +77,16 @@ class Phrases:
         return bool(self.showing((text,)))
 
 
+def _all_places(phrases: Iterable[str], text: str) -> list[tuple[int, int]]:
+    found = []
+    for phrase in phrases:
+        at = text.find(phrase)
+        while at >= 0:
+            found.append((at, at + len(phrase)))
+            at = text.find(phrase, at + 1)
+    return _outermost(found)
+
+
 def _outermost(spans: list[tuple[int, int]]) -> list[tuple[int, int]]:
     kept: list[tuple[int, int]] = []
     for start, end in sorted(spans, key=lambda s: (s[0], -s[1])):
@@ -98,6 +104,8 @@ class Nominations:
     def __init__(self) -> None:
         self.rules: dict[int, dict[int, int]] = {CLEAN: {}, FOLDED: {}, SOUND: {}}
         """Per view: rule to turns."""
+        self.folded: dict[int, str] = {}
+        """Folded texts that are known already."""
         self.cues: dict[int, int] = {}
 
     def add_rule(self, rule: int, turns: int, view: int) -> None:
@@ -192,7 +200,8 @@ class Vocabulary:
                 into.add_rule(entry, bits << first, CLEAN)
         self._listen_folded(ear, (first, last), points, clean, into)
         for turn in places(sequences):
-            folded = self.folder.compact(joined_points(self.folder.text(batch.clean(first + turn)) + "\n"))
+            text = into.folded[first + turn] = self.folder.text(batch.clean(first + turn))
+            folded = self.folder.compact(joined_points(text + "\n"))
             for entry in ear.loose.nominate(folded, 1):
                 into.add_rule(entry, 1 << first + turn, FOLDED)
         if ear.sounds:
@@ -209,6 +218,7 @@ class Vocabulary:
         suspects = self.folder.suspects(points, last - first)
         if not suspects.turns:
             return
+        into.folded.update((first + turn, text) for turn, text in zip(suspects.turns, suspects.texts, strict=True))
         for entry, bits in ear.loose.nominate(suspects.compacted, len(suspects.turns)).items():
             turns = sum(1 << suspects.turns[turn] for turn in places(bits))
             into.add_rule(entry, (turns & (suspects.disguised | ~clean.get(entry, 0))) << first, FOLDED)

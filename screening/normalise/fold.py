@@ -60,6 +60,8 @@ class Suspects(NamedTuple):
     """
 
     turns: Sequence[int]
+    texts: Sequence[str]
+    """Their folded texts, where no form of several characters stands in them."""
     compacted: npt.NDArray[np.uint32]
     disguised: int
 
@@ -114,14 +116,15 @@ class Folder:
         suspect[turn_of[written]] = True
         suspect[turns] = True  # the last line feed
         if np.count_nonzero(suspect) == 1:
-            return Suspects((), text[:0], 0)
+            return Suspects((), (), text[:0], 0)
         disguised = np.zeros(turns + 1, dtype=bool)
         disguised[turn_of[written]] = True
         disguised[turn_of[_separating(odd, kept, text)]] = True
         disguised[turn_of[_stuttered(points)]] = True
         text = text[suspect[turn_of[kept]]]
+        texts = _texts(mapped[suspect[turn_of]], kinds[suspect[turn_of]])
         bits = int.from_bytes(np.packbits(disguised[:-1], bitorder="little").tobytes(), "little")
-        return Suspects(np.flatnonzero(suspect[:-1]).tolist(), text[~_repeated(text)], bits)
+        return Suspects(np.flatnonzero(suspect[:-1]).tolist(), texts, text[~_repeated(text)], bits)
 
     def text(self, clean: str) -> str:
         """The text of the folded view, without the way back."""
@@ -150,7 +153,7 @@ class Folder:
 _LINE_FEED = ord("\n")
 _SPACE = ord(" ")
 _LAST_LATIN = 0x24F
-_CONTENT, _NUMERAL, _FEED, _ORDINARY = 1, 2, 4, 8
+_CONTENT, _NUMERAL, _FEED, _ORDINARY, _HAN = 1, 2, 4, 8, 16
 
 
 def _kinds() -> npt.NDArray[np.uint8]:
@@ -158,6 +161,7 @@ def _kinds() -> npt.NDArray[np.uint8]:
     kinds[tables.CLASS & tables.NUMERAL > 0] |= _NUMERAL
     kinds[tables.points("".join(sorted(_NATURAL)))] = _ORDINARY
     kinds[_LINE_FEED] = _FEED
+    kinds[0x3400:0xA000] |= _HAN  # as in _REPEAT
     return kinds
 
 
@@ -166,6 +170,21 @@ _NUMERALS = str.maketrans(tables.NUMERALS)
 _NOT_CONTENT = re.compile("[^{}]+".format("".join(f"{low}-{high}" for low, high in tables.content_ranges())))
 _SEPARATOR_LONGEST = 4
 _SEPARATOR_REACH = 3
+
+
+def _texts(points: npt.NDArray[np.uint32], kinds: npt.NDArray[np.uint8]) -> list[str]:
+    """What `Folder.text` makes of each turn of a joined text whose single writings are read and that has no others."""
+    stands = kinds & (_CONTENT | _FEED) > 0
+    kept = np.flatnonzero(stands)
+    apart = kept[1:] - kept[:-1] - 1
+    at_edge = (kinds[kept[1:]] | kinds[kept[:-1]]) & _FEED > 0
+    between = np.flatnonzero(~stands)
+    stands[between] = (at_edge | (apart > _SEPARATOR_LONGEST))[np.searchsorted(kept, between) - 1]
+    folded = points[stands]
+    _read_numbers(folded)
+    repeated = _repeated(folded)
+    folded = folded[~(repeated & (_KIND[folded] & _HAN > 0))]
+    return folded.tobytes().decode("utf-32-le").split("\n")[1:-1]
 
 
 def _unless_separator(run: re.Match[str]) -> str:

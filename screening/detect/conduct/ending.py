@@ -86,16 +86,16 @@ def _prescribed(course: Course, last: int, stop: int) -> bool:
     reading = course.reading
     agent = [i for i in range(stop) if course.roles[i] == "agent"]
     after = [i for i in agent if i > last]
-    prompts = [i for i in after if reading.has(i, "silence_prompt")]
+    prompts = [i for i in reading.showing("silence_prompt") if i in after]
     quiet = None
     if course.times is not None and course.ended is not None:
         quiet = max(course.ended, course.times[stop - 1]) - course.times[max(last, 0)]
     if len(prompts) >= 2 or (prompts and (quiet is None or quiet >= SILENCE_SECONDS)):
         return True
     recent = agent[-4:]
-    if any(reading.has(i, kind) for i in recent for kind in ("bad_line", "wrong_number", "nuisance_warning")):
+    if any(i in recent for kind in ("bad_line", "wrong_number", "nuisance_warning") for i in reading.showing(kind)):
         return True
-    return any(reading.has(i, "wrong_number") for i in course.turns_of("customer") if i <= last)
+    return any(i <= last for i in course.showing("customer", "wrong_number"))
 
 
 def _open_matter(course: Course, last: int, stop: int, *, sure: bool) -> str | None:
