@@ -5,6 +5,7 @@ costs more than it saves. Leaving sets out, or parts of literals, nominates more
 """
 
 from collections.abc import Callable, Sequence
+from itertools import chain
 from math import exp
 from typing import TypeAlias
 
@@ -14,7 +15,7 @@ from screening.normalise import tables
 
 _UNSEEN = 8.0
 _EDGE_RARITY = 1.5  # of the turns that hold a word, about so few (-ln) begin or end with it
-_TELLING = 0.5
+_TELLING = 0.2
 _CONTENT = tables.HAN | tables.LATIN | tables.DIGIT
 _LAST_LATIN = "\u024f"
 
@@ -109,9 +110,7 @@ class Needs:
         """Per entry the turns (bits) that hold all it needs; see `SetIndex.scan`."""
         rows = self._index.scan(points, turns)
         heads, steps = self._heads, self._steps
-        asked: set[int] = set()
-        for number in rows:
-            asked.update(heads[number])
+        asked = set(chain.from_iterable([heads[number] for number in rows]))
         found = {}
         for entry in asked:
             bits = _bits(steps[entry], rows)

@@ -7,6 +7,7 @@ everything a rule needs. (Measured against an automaton that calls back for ever
 
 from collections.abc import Iterable, Sequence
 from itertools import chain
+from operator import add
 
 import numpy as np
 import numpy.typing as npt
@@ -88,15 +89,15 @@ class SetIndex:
         for number, grams in enumerate(sets):
             for text in grams:
                 owners.setdefault(text, []).append(number)
-        self._by_prefix: dict[str, tuple[int, ...]] = {text[:end]: () for text in owners for end in range(1, len(text))}
-        self._by_prefix.update((text, tuple(numbers)) for text, numbers in owners.items())
+        self._by_size: dict[int, dict[str, tuple[int, ...]]] = {}
         self._tables: list[_Table] = []
         found: list[tuple[int, ...]] = []
         for size in range(1, LONGEST + 1):
             sized = sorted(text for text in owners if len(text) == size)
             if sized:
+                self._by_size[size] = {text: tuple(owners[text]) for text in sized}
                 self._tables.append(_Table(size, sized))
-                found += [self._by_prefix[text] for text in self._tables[-1].grams]
+                found += [self._by_size[size][text] for text in self._tables[-1].grams]
         self._starts = np.cumsum([0, *map(len, found)])
         self._owners = np.fromiter(chain.from_iterable(found), dtype=np.int32)
         """The sets of gram `k` are `_owners[_starts[k]:_starts[k + 1]]`."""
@@ -143,22 +144,25 @@ class SetIndex:
         first = np.flatnonzero(np.r_[True, owned[1:] != owned[:-1]])
         joined = np.bitwise_or.reduceat(packed[np.repeat(np.arange(seen.size), counts)[order]], first, axis=0).tobytes()
         return {
-            number: int.from_bytes(joined[k * width : (k + 1) * width], "little") for k, number in enumerate(owned[first].tolist())
+            number: int.from_bytes(joined[k * width : (k + 1) * width], "little")
+            for k, number in enumerate(owned[first].tolist())
         }
 
     def _scan_short(self, points: Points) -> dict[int, int]:
         """`scan` for a turn or a few, where the overhead of array operations would outweigh the work."""
         rows: dict[int, int] = {}
-        by_prefix = self._by_prefix
         for turn, text in enumerate(points.tobytes().decode("utf-32-le").split(FEED)[1:-1]):
             edged = FEED + text + FEED
-            for start in range(len(edged)):
-                for end in range(start + 1, start + LONGEST + 1):
-                    numbers = by_prefix.get(edged[start:end])
-                    if numbers is None:
-                        break
-                    for number in numbers:
-                        rows[number] = rows.get(number, 0) | 1 << turn
+            held: set[int] = set()
+            windows = list(edged)
+            for size in range(1, LONGEST + 1):
+                grams = self._by_size.get(size)
+                if grams:
+                    held.update(*map(grams.__getitem__, grams.keys() & windows))
+                windows = list(map(add, windows, edged[size:]))
+            for number in held if rows else ():
+                rows[number] = rows.get(number, 0) | 1 << turn
+            rows = rows or dict.fromkeys(held, 1 << turn)
         return rows
 
 

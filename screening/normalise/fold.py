@@ -75,6 +75,7 @@ class Folder:
         self._singles = str.maketrans({form: to for form, to in self._writings.items() if len(form) == 1})
         self.sequences = tuple(sorted(form for form in self._writings if len(form) > 1))
         self._sequence = _any_of(self.sequences)
+        self._maybe = _maybe_disguised(form for form in self._writings if len(form) == 1)
         self._table = np.arange(tables.POINTS, dtype=np.uint32)
         for form, to in self._writings.items():
             if len(form) == len(to) == 1:
@@ -95,6 +96,8 @@ class Folder:
 
         Forms of several characters are not looked for.
         """
+        if points.size < _SHORT and not self._maybe.search(points.tobytes().decode("utf-32-le")):
+            return Suspects((), (), points[:0], 0)
         mapped = self._table[points]
         kinds = _KIND[mapped]
         turn_of = np.cumsum(kinds == _FEED) - 1
@@ -168,6 +171,7 @@ def _kinds() -> npt.NDArray[np.uint8]:
 _KIND = _kinds()
 _NUMERALS = str.maketrans(tables.NUMERALS)
 _NOT_CONTENT = re.compile("[^{}]+".format("".join(f"{low}-{high}" for low, high in tables.content_ranges())))
+_SHORT = 400  # code points; up to there one search is faster than the array operations
 _SEPARATOR_LONGEST = 4
 _SEPARATOR_REACH = 3
 
@@ -205,6 +209,19 @@ def _any_of(forms: Iterable[str]) -> re.Pattern[str]:
         for first, rest in sorted(tails.items())
     )
     return re.compile(f"(?=[{''.join(map(re.escape, sorted(tails)))}])(?:{'|'.join(groups)})")
+
+
+def _maybe_disguised(singles: Iterable[str]) -> re.Pattern[str]:
+    """Finds something wherever `Folder.suspects` would, and seldom else."""
+    content = "".join(f"{low}-{high}" for low, high in tables.content_ranges())
+    natural = "".join(map(re.escape, sorted(_NATURAL)))
+    odd = f"[^{content}{natural}\n]"
+    spaced = f"[{content}] [{content}]"
+    alone = f"[{content}][{natural}]+[{content}][{natural}]+[{content}]"
+    repeated = f"([{content}])[{natural}]*(?<![a-z0-9])(?<![a-z0-9][{natural}])\\1"
+    number = f"(?:[0-9{''.join(tables.NUMERALS)}][{natural}]*){{{_NUMBER_LENGTH}}}"
+    written = "".join(map(re.escape, sorted(singles)))
+    return re.compile("|".join([odd, spaced, alone, repeated, number, *([f"[{written}]"] if written else [])]))
 
 
 def _separating(odd: npt.NDArray[np.intp], kept: npt.NDArray[np.intp], text: npt.NDArray[np.uint32]) -> npt.NDArray[np.intp]:
