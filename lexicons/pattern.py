@@ -94,7 +94,7 @@ def within_lines(pattern: str) -> str:
                 out.append("^\\n")
                 i += 1
             if pattern.startswith("]", i):
-                out.append("]")
+                out.append("\\]")
                 i += 1
     return "".join(out)
 

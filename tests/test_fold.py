@@ -1,8 +1,10 @@
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from lexicons.load import packaged
+from screening.normalise import tables
 from screening.normalise.fold import Folder, by_sound
 
 FOLDER = Folder({"亻尔": "你", "女马": "妈", "❤": "心"})
@@ -59,3 +61,36 @@ def test_every_packaged_writing_is_one_character_for_one_reading():
     for form, target in packaged().writings.items():
         assert len(target) == 1, form
         assert Folder({form: target}).fold(form).text == target
+
+
+TURNS = st.lists(st.text(alphabet="加我微信滚马❤ .,，。、…一二三〇八九五abc123😀", max_size=24), min_size=1, max_size=6)
+
+
+@given(TURNS)
+def test_the_folded_texts_of_many_turns_are_those_of_each(turns):
+    suspects = FOLDER.suspects(tables.points("\n" + "".join(turn + "\n" for turn in turns)), len(turns))
+    assert list(suspects.texts) == [FOLDER.text(turns[i]) for i in suspects.turns]
+    assert [FOLDER.fold(turns[i]).text for i in suspects.turns] == list(suspects.texts)
+
+
+@given(TURNS)
+def test_a_turn_is_a_suspect_alone_as_among_others(turns):
+    many = FOLDER.suspects(
+        tables.points(
+            "\n" + "".join(turn + "\n" for turn in [*turns, "好" * 500]),
+        ),
+        len(turns) + 1,
+    )
+    for i, turn in enumerate(turns):
+        alone = FOLDER.suspects(tables.points(f"\n{turn}\n"), 1)
+        assert (i in many.turns) == (0 in alone.turns)
+        assert many.disguised >> i & 1 == alone.disguised & 1
+
+
+@given(TURNS)
+def test_nothing_is_disguised_in_a_turn_that_is_no_suspect(turns):
+    for turn in turns:
+        if not FOLDER.suspects(tables.points(f"\n{turn}\n"), 1).turns and not any(form in turn for form in FOLDER.sequences):
+            folded = FOLDER.fold(turn)
+            ranges = np.ndindex(len(folded.text), len(folded.text) + 1)
+            assert not any(folded.disguised(a, b) for a, b in ranges if a < b)

@@ -101,6 +101,7 @@ def test_a_good_rule_loads(folder):
         ('any_of = ["蠢得像木头"]', 'pattern = "(?:蠢{1,3}){1,4}"', "a repetition inside a repetition"),
         ('any_of = ["蠢得像木头"]', 'pattern = "蠢(?=木)"', "is not part of the language"),
         ('any_of = ["蠢得像木头"]', 'pattern = "(蠢"', "not a pattern"),
+        ('any_of = ["蠢得像木头"]', "pattern = '蠢\\s{1,3}木'", "match line feeds, too"),
         ('any_of = ["蠢得像木头"]', 'pattern = "蠢?"', "matches the empty text"),
         ('any_of = ["蠢得像木头"]', 'pattern = "{nothing}蠢"', r"word set \{nothing\} does not exist; there are: .*you"),
         ('any_of = ["蠢得像木头"]', 'pattern = ".{3,5}"', "holds no fixed part"),
