@@ -19,6 +19,8 @@ def kinds(text: str) -> list[str]:
         ("您的手机13812345678收到短信了吗", "mobile"),
         ("手机138 1234 5678", "mobile"),
         ("电话138-1234-5678", "mobile"),
+        ("那个人是1.3.8.1.2.3.4.5.6.7.8，姓聂", "mobile"),
+        ("号是一三八·一二三四·五六七八", "mobile"),
         ("记一下幺三八零零一三八零零零", "mobile"),
         ("座机010-62345678", "landline"),
         (f"身份证{ID_CARD}", "id_card"),
@@ -39,7 +41,7 @@ def test_each_kind_is_told_apart(text, kind):
     assert kind in kinds(text)
 
 
-@pytest.mark.parametrize("text", ["1234567890123456", "订单202603021234567890", "价格1999元", "尺寸120*200", "12315"])
+@pytest.mark.parametrize("text", ["1234567890123456", "订单202603021234567890", "价格1999元", "尺寸120*200", "12315", "2026.03.02-2026.03.15", "1.38.12.34.56"])
 def test_plain_numbers_are_no_personal_data(text):
     assert set(kinds(text)) <= {"order_number"}
 

@@ -19,7 +19,7 @@ Kind = Literal["mobile", "landline", "id_card", "bank_card", "plate", "email", "
 _ORDER = re.compile(
     "(?:订单|单号|运单|快递单|物流单|工单|流水|编号|发票)(?:编?号码?)?(?:是|为|尾号|[:： ])*([a-z]{0,4}[0-9][0-9-]{6,24})"
 )
-_NUMBER = re.compile("(?<![0-9])(?:[0-9][ -]?){6,23}[0-9x](?![0-9])")
+_NUMBER = re.compile("(?<![0-9])(?:[0-9][ .·*_/-]?){6,23}[0-9x](?![0-9])")
 _MOBILE = re.compile("(?:\\+?86)?(1[3-9][0-9]{9})")
 _LANDLINE = re.compile("(?<![0-9])(0[1-9][0-9]{1,2}[- ]?[2-8][0-9]{6,7})(?![0-9])")
 _EMAIL = re.compile("[a-z0-9][a-z0-9._+-]{0,40}@[a-z0-9-]{1,40}(?:\\.[a-z]{2,10}){1,3}")
@@ -32,8 +32,8 @@ _ADDRESS = re.compile(
 _MESSENGER = re.compile(
     "(?:微信|vx|wx|v信|薇信|qq|扣扣|企鹅)(?:号码?|id)?(?:就?是|为|[:： ]){0,2}([a-z][a-z0-9_-]{5,19}|[1-9][0-9]{4,10})(?![0-9a-z])"
 )
-_SPELLED = re.compile(f"[0-9{''.join(tables.NUMERALS)} -]{{7,}}")
-_JOINERS = re.compile("[ -]")
+_SPELLED = re.compile(f"[0-9{''.join(tables.NUMERALS)} .·*_/-]{{7,}}")
+_JOINERS = re.compile("[ .·*_/-]")
 _DIGITS = str.maketrans(tables.NUMERALS)
 _ID_WEIGHTS = (7, 9, 10, 5, 8, 4, 2, 1, 6, 3, 7, 9, 10, 5, 8, 4, 2)
 _OFFICIAL = re.compile("官方|热线|客服电话|服务电话|总机|前台|400|95[0-9]{3}|消费者|举报电话")

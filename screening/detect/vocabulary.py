@@ -1,6 +1,7 @@
 """What a lexicon looks for, ready to run: phrases and patterns behind one index per speaker."""
 
-from collections.abc import Iterable, Mapping, Sequence
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 import msgspec
@@ -16,6 +17,7 @@ from screening.detect.phrases import Points, joined_points, places
 from screening.normalise import tables
 from screening.normalise.clean import CleanBatch
 from screening.normalise.fold import Folder, by_sound, sound_points
+from screening.normalise.pinyin import PinyinReader
 
 
 class Phrases:
@@ -153,6 +155,17 @@ def _after_cues(rules: Sequence[Rule]) -> list[Cue]:
     return [Cue(kind, kind, (after.speaker,), (), (), pattern=after.pattern) for kind, after in wanted.items()]
 
 
+_HAN_RUN = re.compile("[\u3400-\u9fff]+")
+
+
+def _words(lexicon: Lexicon) -> Iterator[str]:
+    """Every stretch of two to four characters in the phrases, sets and patterns of a lexicon."""
+    texts = [text for rule in lexicon.rules for text in (*rule.any_of, rule.pattern or "")]
+    for text in (*texts, *(form for forms in lexicon.sets.values() for form in forms)):
+        for run in _HAN_RUN.findall(text):
+            yield from (run[i : i + size] for size in (2, 3, 4) for i in range(len(run) - size + 1))
+
+
 class Vocabulary:
     """Everything of a lexicon that is looked for in text. Entries: rules first, then cues."""
 
@@ -161,7 +174,9 @@ class Vocabulary:
         self.cues = (*(cue for cue in lexicon.cues if cue.kind not in _EXCUSES), *_after_cues(self.rules))
         tables: tuple[Rule | Cue, ...] = (*self.rules, *self.cues)
         self.entries = tuple(Phrases(t.any_of, t.pattern, t.unless, lexicon.sets) for t in tables)
-        self.folder = Folder(lexicon.writings)
+        self._lexicon = lexicon
+        self.folder = Folder(lexicon.writings, self._reader)
+        self._pinyin: PinyinReader | None = None
         self.kinds: dict[str, frozenset[int]] = {}
         for i, cue in enumerate(self.cues, len(self.rules)):
             self.kinds[cue.kind] = self.kinds.get(cue.kind, frozenset()) | {i}
@@ -179,6 +194,11 @@ class Vocabulary:
         return cache.digest(
             [words, *made_of, *cache.code(PACKAGED, Path(__file__).parent, tables.DATA.parent), np.__version__.encode()]
         )
+
+    def _reader(self) -> PinyinReader:
+        if self._pinyin is None:
+            self._pinyin = cache.kept("pinyin", self._digest(self._lexicon), lambda: PinyinReader(_words(self._lexicon)))
+        return self._pinyin
 
     def nominate(self, batch: CleanBatch, segments: Mapping[Speaker, tuple[int, int]]) -> Nominations:
         """Which entries each turn of a batch may hold; `segments` are the turns [first, last) of each speaker."""
@@ -198,8 +218,9 @@ class Vocabulary:
                 into.add_cue(entry, bits << first)
             else:
                 into.add_rule(entry, bits << first, CLEAN)
-        self._listen_folded(ear, (first, last), points, clean, into)
-        for turn in places(sequences):
+        spelled = self._listen_folded(ear, (first, last), points, clean, into)
+        read = [turn for turn in spelled if self.folder.reads(batch.clean(first + turn))]
+        for turn in {*places(sequences), *read}:
             text = into.folded[first + turn] = self.folder.text(batch.clean(first + turn))
             folded = self.folder.compact(joined_points(text + "\n"))
             for entry in ear.loose.nominate(folded, 1):
@@ -210,15 +231,19 @@ class Vocabulary:
 
     def _listen_folded(
         self, ear: _Ear, place: tuple[int, int], points: Points, clean: Mapping[int, int], into: Nominations
-    ) -> None:
-        """Nominate for the folded view what only it holds, and on turns where a disguise shows all that it holds."""
+    ) -> Sequence[int]:
+        """Nominate for the folded view what only it holds, and on turns where a disguise shows all that it holds.
+
+        Returns the turns that may hold pinyin.
+        """
         first, last = place
         if not ear.loose:
-            return
+            return ()
         suspects = self.folder.suspects(points, last - first)
         if not suspects.turns:
-            return
+            return suspects.spelled
         into.folded.update((first + turn, text) for turn, text in zip(suspects.turns, suspects.texts, strict=True))
         for entry, bits in ear.loose.nominate(suspects.compacted, len(suspects.turns)).items():
             turns = sum(1 << suspects.turns[turn] for turn in places(bits))
             into.add_rule(entry, (turns & (suspects.disguised | ~clean.get(entry, 0))) << first, FOLDED)
+        return suspects.spelled

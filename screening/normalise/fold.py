@@ -6,14 +6,15 @@ too - so a match in this view counts only when `Folded.disguised` says that some
 """
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
-from typing import NamedTuple
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import NamedTuple, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 
 from screening.normalise import tables
 from screening.normalise.clean import clean_text
+from screening.normalise.pinyin import LETTERS, LETTERS_LEAST, Heard, PinyinReader, plain
 
 _NATURAL = frozenset(" ，。！？；：、,!?;:…~～—“”\"'()（）[]【】《》<>")
 _NUMBER_LENGTH = 6
@@ -52,6 +53,28 @@ class Folded:
         return len(gaps) >= 2 and len(filled) == len(gaps)
 
 
+_Piece: TypeAlias = tuple[str, int, int, bool]
+"""A folded character, the clean range it stands for, and whether it is written otherwise there."""
+
+_SPELLED = re.compile(f"(?:[{LETTERS}][ '’.·*-]?){{{LETTERS_LEAST}}}")
+_GLOSS = re.compile(f"([\u3400-\u9fff])\\(([{LETTERS}]{{1,6}}|[\u3400-\u9fff])\\)|(?<![a-z])[a-z]\\(([\u3400-\u9fff])\\)")
+
+
+def _glossed(clean: str) -> list[Heard]:
+    """Characters followed by their own reading in brackets, 淘(tao), or by what is meant, 威(微) and v(微)."""
+    found = []
+    for match in _GLOSS.finditer(clean):
+        char, gloss, meant = match.groups()
+        if meant:
+            found.append(Heard(match.start(), match.end(), meant))
+        elif len(gloss) == 1 and gloss >= "\u3400":
+            if sound_points(tables.points(char)) == sound_points(tables.points(gloss)):
+                found.append(Heard(match.start(), match.end(), gloss))
+        elif plain(gloss) in {plain(reading) for reading in tables.readings().get(char, ())}:
+            found.append(Heard(match.start(), match.end(), char))
+    return found
+
+
 class Suspects(NamedTuple):
     """Turns that may hold a disguise, their compacted texts joined, and (bits) the turns where one shows for certain.
 
@@ -64,12 +87,15 @@ class Suspects(NamedTuple):
     """Their folded texts, where no form of several characters stands in them."""
     compacted: npt.NDArray[np.uint32]
     disguised: int
+    spelled: Sequence[int]
+    """Turns with letters enough for pinyin, or with a bracket behind a character."""
 
 
 class Folder:
     """Folds with one lexicon's writings (`lexicons/variants/writings`): each form is read as its target character."""
 
-    def __init__(self, writings: Mapping[str, str]):
+    def __init__(self, writings: Mapping[str, str], reader: Callable[[], PinyinReader] = lambda: PinyinReader(())):
+        self._reader = reader
         self._writings = {clean_text(form).clean: to for form, to in writings.items()}
         self._pattern = _any_of(self._writings)
         self._singles = str.maketrans({form: to for form, to in self._writings.items() if len(form) == 1})
@@ -97,7 +123,7 @@ class Folder:
         Forms of several characters are not looked for.
         """
         if points.size < _SHORT and not self._maybe.search(points.tobytes().decode("utf-32-le")):
-            return Suspects((), (), points[:0], 0)
+            return Suspects((), (), points[:0], 0, ())
         mapped = self._table[points]
         kinds = _KIND[mapped]
         turn_of = np.cumsum(kinds == _FEED) - 1
@@ -118,8 +144,11 @@ class Folder:
         suspect[turn_of[odd]] = True
         suspect[turn_of[written]] = True
         suspect[turns] = True  # the last line feed
+        letters = np.bincount(turn_of[kinds & _LETTER > 0], minlength=turns) >= LETTERS_LEAST
+        letters[turn_of[1:][(points[1:] == _BRACKET) & (kinds[:-1] & (_HAN | _LETTER) > 0)]] = True
+        spelled = np.flatnonzero(letters).tolist()
         if np.count_nonzero(suspect) == 1:
-            return Suspects((), (), text[:0], 0)
+            return Suspects((), (), text[:0], 0, spelled)
         disguised = np.zeros(turns + 1, dtype=bool)
         disguised[turn_of[written]] = True
         disguised[turn_of[_separating(odd, kept, text)]] = True
@@ -127,10 +156,12 @@ class Folder:
         text = text[suspect[turn_of[kept]]]
         texts = _texts(mapped[suspect[turn_of]], kinds[suspect[turn_of]])
         bits = int.from_bytes(np.packbits(disguised[:-1], bitorder="little").tobytes(), "little")
-        return Suspects(np.flatnonzero(suspect[:-1]).tolist(), texts, text[~_repeated(text)], bits)
+        return Suspects(np.flatnonzero(suspect[:-1]).tolist(), texts, text[~_repeated(text)], bits, spelled)
 
     def text(self, clean: str) -> str:
         """The text of the folded view, without the way back."""
+        if self._heard(clean) or _glossed(clean):
+            return self.fold(clean).text
         if self._sequence.search(clean):
             text = self._pattern.sub(lambda form: self._writings[form[0]], clean)
         else:
@@ -141,28 +172,46 @@ class Folder:
 
     def fold(self, clean: str) -> Folded:
         """The folded view of a clean text."""
-        pieces: list[tuple[str, int, int, bool]] = []
+        pieces: list[_Piece] = []
         at = 0
-        for match in self._pattern.finditer(clean):
-            pieces += [(char, i, i + 1, False) for i, char in enumerate(clean[at : match.start()], at)]
-            pieces.append((self._writings[match[0]], match.start(), match.end(), True))
-            at = match.end()
-        pieces += [(char, i, i + 1, False) for i, char in enumerate(clean[at:], at)]
+        for start, end, char in sorted([*self._heard(clean), *_glossed(clean)]):
+            if start >= at:
+                pieces += self._written(clean, at, start)
+                pieces.append((char, start, end, True))
+                at = end
+        pieces += self._written(clean, at, len(clean))
         pieces = _without_separators(pieces)
         pieces = _with_digits(pieces)
         return _collapsed(clean, pieces)
+
+    def _written(self, clean: str, at: int, stop: int) -> list[_Piece]:
+        pieces: list[_Piece] = []
+        for match in self._pattern.finditer(clean, at, stop):
+            pieces += [(char, i, i + 1, False) for i, char in enumerate(clean[at : match.start()], at)]
+            pieces.append((self._writings[match[0]], match.start(), match.end(), True))
+            at = match.end()
+        return pieces + [(char, i, i + 1, False) for i, char in enumerate(clean[at:stop], at)]
+
+    def reads(self, clean: str) -> bool:
+        """Whether the folded view of a clean text reads pinyin or a gloss in brackets."""
+        return bool(_glossed(clean) or self._heard(clean))
+
+    def _heard(self, clean: str) -> Sequence[Heard]:
+        return self._reader().heard(clean) if _SPELLED.search(clean) else ()
 
 
 _LINE_FEED = ord("\n")
 _SPACE = ord(" ")
 _LAST_LATIN = 0x24F
-_CONTENT, _NUMERAL, _FEED, _ORDINARY, _HAN = 1, 2, 4, 8, 16
+_BRACKET = ord("(")
+_CONTENT, _NUMERAL, _FEED, _ORDINARY, _HAN, _LETTER = 1, 2, 4, 8, 16, 32
 
 
 def _kinds() -> npt.NDArray[np.uint8]:
     kinds = (tables.CLASS & (tables.HAN | tables.LATIN | tables.DIGIT) > 0).astype(np.uint8) * np.uint8(_CONTENT)
     kinds[tables.CLASS & tables.NUMERAL > 0] |= _NUMERAL
     kinds[tables.points("".join(sorted(_NATURAL)))] = _ORDINARY
+    kinds[tables.CLASS & (tables.LATIN | tables.TONE) > 0] |= _LETTER
     kinds[_LINE_FEED] = _FEED
     kinds[0x3400:0xA000] |= _HAN  # as in _REPEAT
     return kinds
@@ -221,7 +270,8 @@ def _maybe_disguised(singles: Iterable[str]) -> re.Pattern[str]:
     repeated = f"([{content}])[{natural}]*(?<![a-z0-9])(?<![a-z0-9][{natural}])\\1"
     number = f"(?:[0-9{''.join(tables.NUMERALS)}][{natural}]*){{{_NUMBER_LENGTH}}}"
     written = "".join(map(re.escape, sorted(singles)))
-    return re.compile("|".join([odd, spaced, alone, repeated, number, *([f"[{written}]"] if written else [])]))
+    spelled = f"{_SPELLED.pattern}|[a-z\u3400-\u9fff]\\("
+    return re.compile("|".join([odd, spelled, spaced, alone, repeated, number, *([f"[{written}]"] if written else [])]))
 
 
 def _separating(odd: npt.NDArray[np.intp], kept: npt.NDArray[np.intp], text: npt.NDArray[np.uint32]) -> npt.NDArray[np.intp]:
@@ -263,9 +313,9 @@ def _is_content(char: str) -> bool:
     return bool(_KIND[ord(char)] & _CONTENT)
 
 
-def _without_separators(pieces: list[tuple[str, int, int, bool]]) -> list[tuple[str, int, int, bool]]:
-    kept: list[tuple[str, int, int, bool]] = []
-    waiting: list[tuple[str, int, int, bool]] = []
+def _without_separators(pieces: list[_Piece]) -> list[_Piece]:
+    kept: list[_Piece] = []
+    waiting: list[_Piece] = []
     for piece in pieces:
         if not _is_content(piece[0]):
             waiting.append(piece)
@@ -277,7 +327,7 @@ def _without_separators(pieces: list[tuple[str, int, int, bool]]) -> list[tuple[
     return kept + waiting
 
 
-def _with_digits(pieces: list[tuple[str, int, int, bool]]) -> list[tuple[str, int, int, bool]]:
+def _with_digits(pieces: list[_Piece]) -> list[_Piece]:
     for match in _NUMBER.finditer("".join(piece[0] for piece in pieces)):
         for i in range(*match.span()):
             char, start, end, written = pieces[i]
@@ -286,7 +336,7 @@ def _with_digits(pieces: list[tuple[str, int, int, bool]]) -> list[tuple[str, in
     return pieces
 
 
-def _collapsed(clean: str, pieces: list[tuple[str, int, int, bool]]) -> Folded:
+def _collapsed(clean: str, pieces: list[_Piece]) -> Folded:
     text = "".join(piece[0] for piece in pieces)
     drop: set[int] = set()
     written = {i for i, piece in enumerate(pieces) if piece[3]}
