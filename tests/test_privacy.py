@@ -41,7 +41,18 @@ def test_each_kind_is_told_apart(text, kind):
     assert kind in kinds(text)
 
 
-@pytest.mark.parametrize("text", ["1234567890123456", "订单202603021234567890", "价格1999元", "尺寸120*200", "12315", "2026.03.02-2026.03.15", "1.38.12.34.56"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "1234567890123456",
+        "订单202603021234567890",
+        "价格1999元",
+        "尺寸120*200",
+        "12315",
+        "2026.03.02-2026.03.15",
+        "1.38.12.34.56",
+    ],
+)
 def test_plain_numbers_are_no_personal_data(text):
     assert set(kinds(text)) <= {"order_number"}
 
