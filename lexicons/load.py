@@ -52,6 +52,11 @@ class Lexicon(msgspec.Struct, frozen=True):
         """The cues of one kind."""
         return [cue for cue in self.cues if cue.kind == kind]
 
+    def with_drafts(self) -> "Lexicon":
+        """The same lexicon with its draft rules in the shadow: found and shown, never graded."""
+        rules = tuple(msgspec.structs.replace(r, status="shadow") if r.status == "draft" else r for r in self.rules)
+        return msgspec.structs.replace(self, rules=rules, version=f"{self.version} with drafts")
+
 
 def example_text(example: str | Example) -> str:
     """The example's own text, marks included."""

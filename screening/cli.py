@@ -1,15 +1,11 @@
 """Commands that screen, replay and measure; `api.cli` mounts them. Heavy modules load inside the commands."""
 
-from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
-from screening.cli_options import LexiconFolder, ProfileFile, open_screener, refuse
-
-if TYPE_CHECKING:
-    from screening.types import Conversation
+from screening.cli_options import LexiconFolder, ProfileFile, Refusals, open_screener, refuse
 
 batch_app = typer.Typer(no_args_is_help=True, help="Prepare archives.")
 measure_app = typer.Typer(no_args_is_help=True, help="Measure on traffic.")
@@ -37,22 +33,12 @@ def screen(
     from screening.readers import files
     from screening.replay import encode
 
-    refused = 0
-
-    def conversations() -> Iterator["Conversation"]:
-        nonlocal refused
-        for item in items:
-            if isinstance(item, files.Refused):
-                refused += 1
-                typer.echo(f"{item.source}:{item.row}: {item.reason}", err=True)
-            else:
-                yield item
-
+    refusals = Refusals()
     try:
         items = files.read(file, columns=columns, roles=roles, format_=format_)
         screener = open_screener(lexicon, profile)
         out = sys.stdout.buffer
-        for screening in screener.screen_many(conversations()):
+        for screening in screener.screen_many(refusals.without(items)):
             out.write(encode(screening) + b"\n")
         out.flush()
     except InputError as error:
@@ -60,9 +46,7 @@ def screen(
     except BrokenPipeError:
         sys.stderr.close()
         raise typer.Exit(1) from None
-    if refused:
-        typer.echo(f"{refused} inputs were refused", err=True)
-        raise typer.Exit(1)
+    refusals.finish()
 
 
 def replay(
@@ -141,27 +125,22 @@ def assemble(
     from screening.errors import InputError
     from screening.readers import files
 
-    refused = count = 0
+    refusals, count = Refusals(), 0
     if file != "-" and output.resolve() == Path(file).resolve():
         refuse(ValueError(f"--output {output} is the input itself; name another file"))
     unfinished = output.with_name(output.name + ".unfinished")
     try:
         items = files.read(file, columns=columns, roles=roles, format_=format_, assemble=True)
         with unfinished.open("wb") as out:
-            for item in items:
-                if isinstance(item, files.Refused):
-                    refused += 1
-                    typer.echo(f"{item.source}:{item.row}: {item.reason}", err=True)
-                else:
-                    count += 1
-                    out.write(msgspec.json.encode(item) + b"\n")
+            for conversation in refusals.without(items):
+                count += 1
+                out.write(msgspec.json.encode(conversation) + b"\n")
         unfinished.replace(output)
     except (InputError, OSError) as error:
         unfinished.unlink(missing_ok=True)
         refuse(error)
-    typer.echo(f"{count} conversations written to {output}, {refused} refused", err=True)
-    if refused:
-        raise typer.Exit(1)
+    typer.echo(f"{count} conversations written to {output}", err=True)
+    refusals.finish()
 
 
 @measure_app.command("false-alarms")
@@ -180,19 +159,10 @@ def false_alarms(
     from screening.evaluate import share_text
     from screening.readers import files
 
-    refused = 0
-
-    def conversations() -> Iterator["Conversation"]:
-        nonlocal refused
-        for item in items:
-            if isinstance(item, files.Refused):
-                refused += 1
-            else:
-                yield item
-
+    refusals = Refusals()
     try:
         items = files.read(file, columns=columns, roles=roles, format_=format_)
-        result = measure.false_alarms(open_screener(lexicon, profile), conversations())
+        result = measure.false_alarms(open_screener(lexicon, profile), refusals.without(items))
     except InputError as error:
         refuse(error)
     if show:
@@ -201,4 +171,4 @@ def false_alarms(
     for signal, count in result.by_signal.most_common():
         typer.echo(f"{signal}\t{count}")
     typer.echo(f"{len(result.alarms)} alarms in {result.agent_turns} agent turns: {result.per_thousand:.2f} per 1,000")
-    typer.echo(f"share of turns {share_text(len(result.alarms), result.agent_turns)}; {refused} inputs refused")
+    typer.echo(f"share of turns {share_text(len(result.alarms), result.agent_turns)}; {len(refusals.all)} inputs refused")

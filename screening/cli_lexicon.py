@@ -83,6 +83,7 @@ def explain(
     text: Annotated[str, typer.Argument(help="What was said.")],
     role: Annotated[str, typer.Option(help="Who said it: agent or customer.")] = "agent",
     after: Annotated[list[str] | None, typer.Option(help="What stood before, as 客户：… or 客服：…, oldest first.")] = None,
+    drafts: Annotated[bool, typer.Option("--drafts", help="Try the rules that are drafts, too.")] = False,
     folder: LexiconFolder = None,
     profile: ProfileFile = None,
 ) -> None:
@@ -92,7 +93,7 @@ def explain(
     from screening.errors import InputError
     from screening.explain import explanation
 
-    screener = open_screener(folder, profile)
+    screener = open_screener(folder, profile, drafts=drafts)
     if role not in ("agent", "customer"):
         raise typer.BadParameter("role is agent or customer")
     console = Console(highlight=False, soft_wrap=True)

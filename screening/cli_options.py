@@ -1,5 +1,6 @@
 """Options and endings that all commands share. Heavy modules load inside the functions."""
 
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, NoReturn
 
@@ -8,6 +9,8 @@ import typer
 if TYPE_CHECKING:
     from lexicons.load import Lexicon
     from screening.pipeline import Screener
+    from screening.readers.records import Refused
+    from screening.types import Conversation
 
 LexiconFolder = Annotated[
     Path | None, typer.Option("--lexicon", help="A lexicon folder instead of the packaged one.", file_okay=False, exists=True)
@@ -29,16 +32,44 @@ def open_lexicon(folder: Path | None) -> "Lexicon":
         raise typer.Exit(2) from None
 
 
-def open_screener(lexicon: Path | None, profile: Path | None) -> "Screener":
-    """A screener from the command's options; ends the command with a message where they do not fit."""
+def open_screener(lexicon: Path | None, profile: Path | None, *, drafts: bool = False) -> "Screener":
+    """A screener from the command's options; ends the command with a message where they do not fit.
+
+    `drafts`: let draft rules run, too, as shadow rules do.
+    """
     from screening.errors import InputError
     from screening.pipeline import Screener
     from screening.profile import Profile, load
 
     try:
-        return Screener(open_lexicon(lexicon), Profile() if profile is None else load(profile))
+        opened = open_lexicon(lexicon)
+        return Screener(opened.with_drafts() if drafts else opened, Profile() if profile is None else load(profile))
     except InputError as error:
         refuse(error)
+
+
+class Refusals:
+    """Takes the refused inputs out of what a reader gives, names each on standard error, and keeps them."""
+
+    def __init__(self) -> None:
+        self.all: list[Refused] = []
+
+    def without(self, items: "Iterable[Conversation | Refused]") -> "Iterator[Conversation]":
+        """The conversations among the items, in order."""
+        from screening.readers.records import Refused
+
+        for item in items:
+            if isinstance(item, Refused):
+                self.all.append(item)
+                typer.echo(f"{item.source}:{item.row}: {item.reason}", err=True)
+            else:
+                yield item
+
+    def finish(self) -> None:
+        """End the command with status 1 where inputs were refused."""
+        if self.all:
+            typer.echo(f"{len(self.all)} inputs were refused", err=True)
+            raise typer.Exit(1)
 
 
 def refuse(error: Exception) -> NoReturn:

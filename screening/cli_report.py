@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from screening.cli import Columns, Format, Roles
-from screening.cli_options import LexiconFolder, ProfileFile, open_screener, refuse
+from screening.cli_options import LexiconFolder, ProfileFile, Refusals, open_screener, refuse
 
 if TYPE_CHECKING:
     from screening.pipeline import Screener
@@ -72,24 +72,23 @@ def _collected(screener: "Screener", items: Iterable["Conversation | Refused"], 
     from datetime import UTC, datetime
     from zoneinfo import ZoneInfo
 
-    from screening.readers.records import Refused
     from screening.report.data import Collector, RefusedInput
 
     standards = [screener.lexicon.standards[name] for name in screener.profile.standards]
     collector = Collector(standards, ZoneInfo(screener.profile.timezone))
     ahead: deque[Conversation] = deque()  # the screener reads a batch before it answers
 
+    refusals = Refusals()
+
     def conversations() -> Iterator["Conversation"]:
-        for item in items:
-            if isinstance(item, Refused):
-                typer.echo(f"{item.source}:{item.row}: {item.reason}", err=True)
-                collector.refuse(RefusedInput(item.source, item.row, item.reason, item.id))
-            else:
-                ahead.append(item)
-                yield item
+        for item in refusals.without(items):
+            ahead.append(item)
+            yield item
 
     for screening in screener.screen_many(conversations()):
         collector.add(ahead.popleft(), screening)
+    for item in refusals.all:
+        collector.refuse(RefusedInput(item.source, item.row, item.reason, item.id))
     return collector.report(source, datetime.now(UTC), screener.versions)
 
 

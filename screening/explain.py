@@ -6,7 +6,6 @@ from typing import Literal
 from screening.detect.privacy import personal_data
 from screening.examples import parse_line
 from screening.normalise.clean import clean_text
-from screening.normalise.fold import Folder
 from screening.pipeline import Screener
 from screening.types import Conversation, Turn
 
@@ -18,7 +17,7 @@ def explanation(screener: Screener, text: str, role: str, context: Sequence[str]
     yield f"original: {text}"
     if turn.clean != text:
         yield f"clean:    {turn.clean}"
-    folded = Folder(screener.lexicon.writings).fold(turn.clean)
+    folded = screener.vocabulary.folder.fold(turn.clean)
     if folded.text != turn.clean:
         yield f"folded:   {folded.text}"
     for item in personal_data(turn.clean):

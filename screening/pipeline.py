@@ -34,8 +34,8 @@ class Screener:
         self.profile = Profile() if profile_ is None else profile_
         profile.check(self.profile, self.lexicon)
         self._scores = scores.Scores(self.lexicon.scores) if scores_ is None else scores_
-        self._vocabulary = Vocabulary(self.lexicon)
-        self._rules = rules.RuleDetector(self.lexicon, self._vocabulary)
+        self.vocabulary = Vocabulary(self.lexicon)
+        self._rules = rules.RuleDetector(self.lexicon, self.vocabulary)
         self._conduct = ConductDetector(self.lexicon, self.profile)
         self._detectors = tuple(detectors)
         self._standards = [self.lexicon.standards[name] for name in self.profile.standards]
@@ -68,7 +68,7 @@ class Screener:
             yield from self._screen_batch(batch)
 
     def _screen_batch(self, conversations: Sequence[Conversation]) -> Iterator[Screening]:
-        return map(self._screen_one, Batch(conversations, self._vocabulary).readings())
+        return map(self._screen_one, Batch(conversations, self.vocabulary).readings())
 
     def _screen_one(self, reading: Reading) -> Screening:
         conversation = reading.conversation

@@ -69,9 +69,16 @@ GOOD = {"id": "a", "turns": [{"role": "agent", "text": "您好"}]}
 
 
 def test_duplicate_ids(tmp_path):
-    items = list(files.read(write(tmp_path, GOOD, GOOD | {"id": "b"}, GOOD)))
+    items = list(files.read(write(tmp_path, GOOD, "\n", GOOD | {"id": "b"}, GOOD)))
     assert [isinstance(i, Refused) for i in items] == [False, False, True]
-    assert items[2].row == 3 and "id 'a' stands already" in items[2].reason
+    assert items[2].row == 4 and "id 'a' stands already" in items[2].reason
+
+
+def test_duplicate_ids_in_other_formats_are_named_by_the_conversation(tmp_path):
+    path = tmp_path / "in.json"
+    path.write_text(json.dumps([GOOD, GOOD | {"id": "b"}, GOOD]), encoding="utf-8")
+    refused = [item for item in files.read(str(path)) if isinstance(item, Refused)]
+    assert [(r.row, r.id) for r in refused] == [(3, "a")] and "(conversation 3)" in refused[0].source
 
 
 def test_times_out_of_order_are_screened_without_timing(screener):

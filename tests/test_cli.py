@@ -1,12 +1,14 @@
 """The commands as a user calls them, in this process."""
 
 import json
+import shutil
 import sys
 
 import pytest
 from typer.testing import CliRunner
 
 from api.cli import app
+from lexicons.load import PACKAGED
 from screening.samples import ARCHIVE
 
 GOOD = {"id": "a", "turns": [{"role": "customer", "text": "在吗"}, {"role": "agent", "text": "你就是个傻逼"}]}
@@ -76,6 +78,20 @@ def test_explain_shows_views_hits_and_clauses():
     assert result.exit_code == 0
     assert "clean:    你这个傻.逼" in result.stdout and "rudeness.abuse" in result.stdout
     assert "jd-zhitongche/A.attitude" in result.stdout
+
+
+def test_explain_tries_drafts_when_asked(tmp_path):
+    folder = tmp_path / "lexicon"
+    shutil.copytree(PACKAGED, folder, ignore=shutil.ignore_patterns("*.py", "__pycache__"))
+    draft = (
+        '[[rule]]\nid = "draft-hat"\nversion = 1\nstatus = "draft"\nsignal = "shirking"\ntitle = "说是帽子的事"\n'
+        'any_of = ["那是帽子的事"]\nreferences = ["jd-zhitongche/B.shirking"]\nsuggestion = "{称呼}，我来为您查。"\n'
+        'hit = ["«那是帽子的事»"]\nmiss = ["帽子的事我来办", "那是帽子"]\n'
+    )
+    (folder / "rules/shirking-hat.toml").write_text(draft, encoding="utf-8")
+    call = ("lexicon", "explain", "那是帽子的事", "--lexicon", str(folder))
+    assert "draft-hat" not in run(*call).stdout
+    assert "(shadow) - rule draft-hat" in run(*call, "--drafts").stdout
 
 
 def test_explain_takes_context_and_refuses_unknown_speakers():

@@ -1,7 +1,7 @@
 """From a file's name to its reader, with the check for doubles that all formats share."""
 
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
 
@@ -10,7 +10,7 @@ from screening.readers import chat_text, json_array, jsonl, tables
 from screening.readers.assemble import assembled
 from screening.readers.records import Refused
 from screening.readers.rows import Arrange, conversations
-from screening.readers.seen import SeenIds
+from screening.readers.seen import without_doubles
 from screening.types import Conversation
 
 __all__ = ["FORMATS", "Refused", "read"]
@@ -50,7 +50,8 @@ def read(
         raise InputError(f"{file}: the file is empty")
     name = "standard input" if file == "-" else file
     source = sys.stdin.buffer if file == "-" else path
-    return without_doubles(_items(source, kind, name, columns, roles, assembled if assemble else conversations), name)
+    items = _items(source, kind, name, columns, roles, assembled if assemble else conversations)
+    return items if kind == "jsonl" else without_doubles(items, name)  # a line of JSON Lines is named by its number
 
 
 def _items(
@@ -69,18 +70,3 @@ def _items(
     if kind == "xlsx":
         return tables.read_xlsx(source, name, columns, arrange)
     return tables.read_parquet(source, name, columns, arrange)
-
-
-def without_doubles(items: Iterable[Conversation | Refused], name: str) -> Iterator[Conversation | Refused]:
-    """Refuse every conversation whose id was seen before; `row` then counts conversations."""
-    seen = SeenIds()
-    for count, item in enumerate(items, 1):
-        if isinstance(item, Conversation) and not seen.add(item.id):
-            yield Refused(
-                name,
-                count,
-                f"conversation {count} of the file: id {item.id!r} stands already in an earlier one; ids are unique in a file",
-                item.id,
-            )
-        else:
-            yield item

@@ -1,9 +1,13 @@
 """Which ids were seen, in eight bytes an id, so that a file of any length can be checked for doubles."""
 
+from collections.abc import Iterable, Iterator
 from hashlib import blake2b
 
 import numpy as np
 import numpy.typing as npt
+
+from screening.readers.records import Refused
+from screening.types import Conversation
 
 _FRESH = 65536
 
@@ -38,3 +42,18 @@ class SeenIds:
 def _holds(block: npt.NDArray[np.uint64], digest: int) -> bool:
     at = int(np.searchsorted(block, np.uint64(digest)))
     return at < block.size and int(block[at]) == digest
+
+
+def double(name: str, row: int, conversation: str) -> Refused:
+    """The refusal of a conversation whose id was seen before."""
+    return Refused(
+        name, row, f"id {conversation!r} stands already in an earlier conversation; ids are unique in a file", conversation
+    )
+
+
+def without_doubles(items: Iterable[Conversation | Refused], name: str) -> Iterator[Conversation | Refused]:
+    """Refuse every conversation whose id was seen before; `row` then counts conversations."""
+    seen = SeenIds()
+    for count, item in enumerate(items, 1):
+        known = isinstance(item, Conversation) and not seen.add(item.id)
+        yield double(f"{name} (conversation {count})", count, item.id) if known and isinstance(item, Conversation) else item

@@ -56,7 +56,7 @@ def exhaust(items: Iterable[Any]) -> None:
 
 def stages(screener: Screener, traffic: list[Conversation]) -> dict[str, Callable[[], None]]:
     """Each stage alone on the whole traffic; `screen_many` is their sum and the assembling."""
-    vocabulary, rules, conduct = screener._vocabulary, screener._rules, screener._conduct
+    vocabulary, rules, conduct = screener.vocabulary, screener._rules, screener._conduct
     texts = [turn.text for c in traffic for turn in c.turns]
     batches = [traffic[i : i + 100] for i in range(0, len(traffic), 100)]
     readings = [reading for batch in batches for reading in Batch(batch, vocabulary).readings()]
