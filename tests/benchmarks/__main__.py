@@ -24,7 +24,7 @@ from lexicons.load import packaged
 from screening.detect import privacy
 from screening.detect.reading import Batch
 from screening.normalise.clean import CleanBatch
-from screening.pipeline import Screener
+from screening.pipeline import BATCH_TURNS, Screener
 from screening.readers.records import from_json
 from screening.types import Conversation
 
@@ -58,7 +58,8 @@ def stages(screener: Screener, traffic: list[Conversation]) -> dict[str, Callabl
     """Each stage alone on the whole traffic; `screen_many` is their sum and the assembling."""
     vocabulary, rules, conduct = screener.vocabulary, screener._rules, screener._conduct
     texts = [turn.text for c in traffic for turn in c.turns]
-    batches = [traffic[i : i + 100] for i in range(0, len(traffic), 100)]
+    size = BATCH_TURNS * len(traffic) // len(texts)
+    batches = [traffic[i : i + size] for i in range(0, len(traffic), size)]
     readings = [reading for batch in batches for reading in Batch(batch, vocabulary).readings()]
     fresh = [reading for batch in batches for reading in Batch(batch, vocabulary).readings()]
     return {
