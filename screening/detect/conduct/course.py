@@ -17,7 +17,7 @@ class Course:
     `times` and `ends` are None unless every turn that is not a system line has a time and no time goes backwards.
     """
 
-    __slots__ = ("_auto", "_auto_replies", "_limits", "conversation", "ended", "ends", "reading", "roles", "times", "zone")
+    __slots__ = ("_auto_replies", "_humans", "_limits", "conversation", "ended", "ends", "reading", "roles", "times", "zone")
 
     def __init__(
         self,
@@ -30,13 +30,13 @@ class Course:
         self.reading = reading
         self.conversation = conversation
         self.zone = zone
-        self._auto: frozenset[int] | None = None
+        self._humans: frozenset[int] | None = None
         self._auto_replies = auto_replies
         self._limits = limits
         self.roles = [turn.role for turn in conversation.turns]
         self.times = self._times()
-        self.ends = None
-        if self.times is not None:
+        self.ends = self.times
+        if self.times is not None and any(turn.ends_at is not None for turn in conversation.turns):
             self.ends = [
                 self.times[i] if turn.ends_at is None else self.seconds(turn.ends_at) for i, turn in enumerate(conversation.turns)
             ]
@@ -51,8 +51,9 @@ class Course:
         times: list[float] = []
         leading = 0  # system lines without a time before the first time take that time
         for turn in self.conversation.turns:
-            if turn.at is not None:
-                times.append(self.seconds(turn.at))
+            at = turn.at
+            if at is not None:
+                times.append(at.timestamp() if at.tzinfo is not None else self.seconds(at))
             elif turn.role == "system":
                 leading += not times
                 times += times[-1:]
@@ -68,15 +69,18 @@ class Course:
 
     def human_reply(self, i: int) -> bool:
         """Whether turn `i` is an agent's own words, not an automatic reply."""
-        return self.roles[i] == "agent" and i not in self._automatic()
+        return i in self.humans()
 
-    def _automatic(self) -> frozenset[int]:
-        if self._auto is None:
-            self._auto = frozenset(self.reading.showing("auto_reply"))
+    def humans(self) -> frozenset[int]:
+        """The agent's turns that are no automatic replies."""
+        if self._humans is None:
+            humans = {i for i, role in enumerate(self.roles) if role == "agent"}
+            humans.difference_update(self.reading.showing("auto_reply"))
             if self._auto_replies:
                 texts = [self.reading.clean(i) for i in range(len(self.roles))]
-                self._auto |= {i for pattern in self._auto_replies for i, _, _ in pattern.located(texts)}
-        return self._auto
+                humans.difference_update(i for pattern in self._auto_replies for i, _, _ in pattern.located(texts))
+            self._humans = frozenset(humans)
+        return self._humans
 
     def next_reply(self, i: int) -> int | None:
         """The first human agent turn after turn `i`."""
@@ -91,7 +95,8 @@ class Course:
 
     def showing(self, role: Role, kind: str) -> list[int]:
         """Indices of a role's turns that show a cue of this kind."""
-        return [i for i in self.reading.showing(kind) if self.roles[i] == role]
+        shown = self.reading.showing(kind)
+        return [i for i in shown if self.roles[i] == role] if shown else []
 
     def last_turn(self) -> int:
         """The last turn that a flag may stand on: not a bot's."""

@@ -15,10 +15,11 @@ def kept_holds(course: Course) -> list[tuple[float, float]]:
     """Intervals of holds that the agent announced, the customer did not reject, and that ended in time."""
     if course.times is None:
         return []
-    limits = course.limit(HOLD_SIGNAL)
+    announced = course.showing("agent", "hold")
+    limits = course.limit(HOLD_SIGNAL) if announced else ()
     allowed = limits[0].value if limits else _DEFAULT_HOLD
     holds = []
-    for i in course.showing("agent", "hold"):
+    for i in announced:
         back = course.next_reply(i)
         if back is None or course.times[back] - course.times[i] > allowed:
             continue
@@ -29,20 +30,20 @@ def kept_holds(course: Course) -> list[tuple[float, float]]:
 
 
 def _outside(start: float, end: float, holds: list[tuple[float, float]]) -> float:
-    return (end - start) - sum(max(0.0, min(end, b) - max(start, a)) for a, b in holds)
+    return end - start if not holds else (end - start) - sum(max(0.0, min(end, b) - max(start, a)) for a, b in holds)
 
 
 def reply_gaps(course: Course) -> list[tuple[int, int, float]]:
     """(customer turn, replying agent turn, seconds outside kept holds) for every answered stretch of customer turns."""
     if course.times is None:
         return []
-    holds = kept_holds(course)
+    holds, humans = kept_holds(course), course.humans()
     gaps = []
     waiting: int | None = None
     for i, role in enumerate(course.roles):
         if role == "customer" and waiting is None:
             waiting = i
-        elif waiting is not None and course.human_reply(i):
+        elif waiting is not None and i in humans:
             start, end = course.times[waiting], course.times[i]
             outside = _outside(start, end, holds)
             if outside > 0 or end == start:
@@ -96,11 +97,12 @@ def mean_reply(course: Course) -> list[Finding]:
 def unattended(course: Course) -> list[Finding]:
     """`response.unattended_emotion`, on the late agent turn, or on the last turn when no answer came."""
     limits = course.limit("response.unattended_emotion")
-    if not limits or course.times is None or course.ended is None:
+    upset = course.showing("customer", "upset")
+    if not upset or not limits or course.times is None or course.ended is None:
         return []
     holds = kept_holds(course)
     found: dict[tuple[int, float], Finding] = {}
-    for i in course.showing("customer", "upset"):
+    for i in upset:
         reply = course.next_reply(i)
         if reply is None and course.conversation.ended_by == "customer":
             continue
