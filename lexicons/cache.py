@@ -4,6 +4,7 @@ What is kept can always be made again: an unreadable, foreign or missing entry i
 written only costs time. Entries are pickles, so they are read only from a folder and a file that belong to the user himself.
 """
 
+import gc
 import hashlib
 import os
 import pickle
@@ -11,7 +12,7 @@ import sys
 import tempfile
 from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 _T = TypeVar("_T")
 _KEPT = 8
@@ -46,14 +47,25 @@ def kept(kind: str, key: str, make: Callable[[], _T]) -> _T:
     path = cache_folder() / f"{kind}-{key}.pickle"
     try:
         if _private(path.parent) and _private(path):
-            with path.open("rb") as file:
-                found: _T = pickle.load(file)  # ours alone: see _private
+            found: _T = _load(path)
             return found
     except (OSError, pickle.UnpicklingError, EOFError, AttributeError, ImportError, IndexError):
         pass
     made = make()
     _write(path, made)
     return made
+
+
+def _load(path: Path) -> Any:
+    # Reading makes many objects that all stay: collecting in between only costs time.
+    collecting = gc.isenabled()
+    gc.disable()
+    try:
+        with path.open("rb") as file:
+            return pickle.load(file)  # ours alone: see _private
+    finally:
+        if collecting:
+            gc.enable()
 
 
 def _private(path: Path) -> bool:

@@ -105,6 +105,7 @@ class Needs:
                 heads[number].append(entry)
         self._heads = [tuple(entries) for entries in heads]
         self._index = SetIndex([texts[number] for number in used])
+        self._sets = {}
 
     def nominate(self, points: Points, turns: int) -> dict[int, int]:
         """Per entry the turns (bits) that hold all it needs; see `SetIndex.scan`."""

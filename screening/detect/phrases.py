@@ -20,6 +20,7 @@ FEED = "\n"
 _MIX = np.uint32(0x9E3779B1)
 _FEED_POINT = 10
 _SHORT = 400  # code points; measured
+_FEW = 8  # short texts for which the dictionaries of a short scan are not worth making
 
 Points = npt.NDArray[np.uint32]
 Indices = npt.NDArray[np.int64]
@@ -61,7 +62,9 @@ class _Table:
         slots = slots[order]
         same = slots[1:] == slots[:-1]
         first = np.flatnonzero(np.r_[True, ~same])
-        self.grams = [grams[k] for k in order.tolist()]
+        self.count = len(grams)
+        self.text = "".join([grams[k] for k in order.tolist()])
+        """The grams in the order of their numbers, one after the other."""
         self._head = np.zeros(1 << (32 - int(self._shift)), dtype=np.int32)
         self._head[slots[first]] = first + 1
         self._keys = np.r_[np.uint32(0), keys[order]].astype(np.uint32)
@@ -89,15 +92,16 @@ class SetIndex:
         for number, grams in enumerate(sets):
             for text in grams:
                 owners.setdefault(text, []).append(number)
-        self._by_size: dict[int, dict[str, tuple[int, ...]]] = {}
+        self._by_size: dict[int, dict[str, tuple[int, ...]]] | None = None
+        self._short_scans = 0
         self._tables: list[_Table] = []
         found: list[tuple[int, ...]] = []
         for size in range(1, LONGEST + 1):
             sized = sorted(text for text in owners if len(text) == size)
             if sized:
-                self._by_size[size] = {text: tuple(owners[text]) for text in sized}
-                self._tables.append(_Table(size, sized))
-                found += [self._by_size[size][text] for text in self._tables[-1].grams]
+                table = _Table(size, sized)
+                self._tables.append(table)
+                found += [tuple(owners[table.text[k : k + size]]) for k in range(0, len(table.text), size)]
         self._starts = np.cumsum([0, *map(len, found)])
         self._owners = np.fromiter(chain.from_iterable(found), dtype=np.int32)
         """The sets of gram `k` are `_owners[_starts[k]:_starts[k + 1]]`."""
@@ -108,7 +112,9 @@ class SetIndex:
         `points` are `turns` turns, each followed by a line feed, with one line feed before the first.
         """
         if points.size < _SHORT:
-            return self._scan_short(points)
+            self._short_scans += 1
+            if self._short_scans > _FEW:
+                return self._scan_short(points)
         feeds = np.flatnonzero(points == _FEED_POINT)
         turn_of = np.repeat(np.arange(turns), np.diff(feeds))
         where: list[Indices] = []
@@ -121,7 +127,7 @@ class SetIndex:
             for at, found in table.find(hashes[: turn_of.size]):
                 where.append(at)
                 which.append(found + offset)
-            offset += len(table.grams)
+            offset += table.count
         grams = np.concatenate(which) if which else np.zeros(0, dtype=np.intp)
         return self._rows(grams, turn_of[np.concatenate(where)], turns) if grams.size else {}
 
@@ -151,12 +157,13 @@ class SetIndex:
     def _scan_short(self, points: Points) -> dict[int, int]:
         """`scan` for a turn or a few, where the overhead of array operations would outweigh the work."""
         rows: dict[int, int] = {}
+        by_size = self._owners_by_gram()
         for turn, text in enumerate(points.tobytes().decode("utf-32-le").split(FEED)[1:-1]):
             edged = FEED + text + FEED
             held: set[int] = set()
             windows = list(edged)
             for size in range(1, LONGEST + 1):
-                grams = self._by_size.get(size)
+                grams = by_size.get(size)
                 if grams:
                     held.update(*map(grams.__getitem__, grams.keys() & windows))
                 windows = list(map(add, windows, edged[size:]))
@@ -164,6 +171,19 @@ class SetIndex:
                 rows[number] = rows.get(number, 0) | 1 << turn
             rows = rows or dict.fromkeys(held, 1 << turn)
         return rows
+
+    def _owners_by_gram(self) -> dict[int, dict[str, tuple[int, ...]]]:
+        """Per size: gram to the sets that hold it. Made at first need: a file read in batches never asks."""
+        if self._by_size is None:
+            starts, owners = self._starts.tolist(), self._owners.tolist()
+            self._by_size, first = {}, 0
+            for table in self._tables:
+                texts = [table.text[k : k + table.size] for k in range(0, len(table.text), table.size)]
+                self._by_size[table.size] = {
+                    text: tuple(owners[starts[first + k] : starts[first + k + 1]]) for k, text in enumerate(texts)
+                }
+                first += table.count
+        return self._by_size
 
 
 def places(bits: int, offset: int = 0) -> list[int]:

@@ -7,13 +7,14 @@ too - so a match in this view counts only when `Folded.disguised` says that some
 
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import cached_property
 from typing import NamedTuple, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 
 from screening.normalise import tables
-from screening.normalise.clean import clean_text
+from screening.normalise.clean import CleanBatch
 from screening.normalise.pinyin import LETTERS, LETTERS_LEAST, Heard, PinyinReader, plain
 
 _NATURAL = frozenset(" ，。！？；：、,!?;:…~～—“”\"'()（）[]【】《》<>")
@@ -96,16 +97,28 @@ class Folder:
 
     def __init__(self, writings: Mapping[str, str], reader: Callable[[], PinyinReader] = lambda: PinyinReader(())):
         self._reader = reader
-        self._writings = {clean_text(form).clean: to for form, to in writings.items()}
-        self._pattern = _any_of(self._writings)
+        forms = CleanBatch(tuple(writings))
+        self._writings = {forms.clean(i): to for i, to in enumerate(writings.values())}
         self._singles = str.maketrans({form: to for form, to in self._writings.items() if len(form) == 1})
         self.sequences = tuple(sorted(form for form in self._writings if len(form) > 1))
-        self._sequence = _any_of(self.sequences)
-        self._maybe = _maybe_disguised(form for form in self._writings if len(form) == 1)
         self._table = np.arange(tables.POINTS, dtype=np.uint32)
         for form, to in self._writings.items():
             if len(form) == len(to) == 1:
                 self._table[ord(form)] = ord(to)
+
+    # Compiled when first asked: together they take longer than a short file.
+
+    @cached_property
+    def _pattern(self) -> re.Pattern[str]:
+        return _any_of(self._writings)
+
+    @cached_property
+    def _sequence(self) -> re.Pattern[str]:
+        return _any_of(self.sequences)
+
+    @cached_property
+    def _maybe(self) -> re.Pattern[str]:
+        return _maybe_disguised(form for form in self._writings if len(form) == 1)
 
     def compact(self, points: npt.NDArray[np.uint32]) -> npt.NDArray[np.uint32]:
         """A joined text (a line feed before and after each turn), single writings and numbers read, separators and repeats gone.
