@@ -8,7 +8,7 @@ import re
 import warnings
 from collections.abc import Iterator, Mapping
 from functools import lru_cache
-from re import _constants as op  # type: ignore[attr-defined]
+from re import _constants as op  # type: ignore[attr-defined]  # the parser has no public name, and no stubs
 from re import _parser  # type: ignore[attr-defined]
 from typing import Any, NamedTuple, TypeAlias
 

@@ -23,7 +23,7 @@ def conversation(*turns: tuple, channel: str = "online", **fields: object) -> Co
         at = START + timedelta(seconds=times[0]) if times else None
         ends_at = START + timedelta(seconds=times[1]) if len(times) > 1 else None
         made.append(Turn(role, text, at=at, ends_at=ends_at))
-    return Conversation(id="c-1", turns=tuple(made), channel=channel, **fields)  # type: ignore[arg-type]
+    return Conversation(id="c-1", turns=tuple(made), channel=channel, **fields)
 
 
 def active(screening: Screening, *signals: str) -> list[tuple[str, int | None]]:
@@ -44,7 +44,7 @@ def screener() -> Screener:
 def archive() -> list[Conversation]:
     items = list(read(ARCHIVE, ARCHIVE.name))
     assert all(isinstance(item, Conversation) for item in items)
-    return items  # type: ignore[return-value]
+    return items
 
 
 @pytest.fixture

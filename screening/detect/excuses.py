@@ -19,7 +19,7 @@ class Excuses:
     def __init__(self, lexicon: Lexicon):
         self._cues = {kind: _compiled(lexicon.cue_patterns(kind), lexicon.sets) for kind in ("negation", "refusal", "quotation")}
         self._checks: dict[Excuse, Callable[[str, int, int], bool]] = {
-            "negation": self._negated,
+            "negation": lambda clean, start, _end: self._negated(clean, start),
             "refusal": self._refused,
             "quotation": self._quoted,
         }
@@ -31,7 +31,7 @@ class Excuses:
                 return name
         return None
 
-    def _negated(self, clean: str, start: int, end: int) -> bool:  # noqa: ARG002
+    def _negated(self, clean: str, start: int) -> bool:
         return _found(self._cues["negation"], _before(clean, start, _CLAUSE_END))
 
     def _refused(self, clean: str, start: int, end: int) -> bool:

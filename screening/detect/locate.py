@@ -88,11 +88,12 @@ class _Cues:
         known = self._known
         new = [place for place in nominated if place not in known]
         if new:
-            known.update(dict.fromkeys(new, False))
+            shown: set[int] = set()
             for entry, bits in self._entries:
-                open_ = [place for place in new if bits >> place & 1 and not known[place]]
-                for k in entry.showing([self._clean(place) for place in open_]) if open_ else ():
-                    known[open_[k]] = True
+                open_ = [place for place in new if bits >> place & 1 and place not in shown]
+                if open_:
+                    shown.update(open_[k] for k in entry.showing([self._clean(place) for place in open_]))
+            known.update((place, place in shown) for place in new)  # only now: a failure above must not read as a no
         return [place for place in nominated if known[place]]
 
     def spans(self, place: int) -> list[tuple[int, int]]:
@@ -137,9 +138,10 @@ class Located:
         """All turns that show a cue of this kind: number of the conversation to its turns, in order."""
         known = self._turns.get(kind)
         if known is None:
-            known = self._turns[kind] = {}
+            known = {}
             for conversation, turn in sorted(map(self._layout.at, self.cues(kind).all())):
                 known.setdefault(conversation, []).append(turn)
+            self._turns[kind] = known
         return known
 
     def rules(self) -> Mapping[int, Mapping[int, set[Span]]]:

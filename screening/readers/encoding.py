@@ -3,7 +3,7 @@
 import codecs
 import io
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, cast
 
 from screening.errors import InputError
 
@@ -37,7 +37,8 @@ def _decodes(sample: bytes, name: str) -> bool:
 def open_text(source: Path | BinaryIO) -> tuple[io.TextIOWrapper, str]:
     """The file as text, newlines untouched, with the name of its encoding. Decoding errors surface while reading."""
     stream: BinaryIO = source.open("rb") if isinstance(source, Path) else source
-    buffered = io.BufferedReader(stream, SAMPLE) if not hasattr(stream, "peek") else stream  # type: ignore[type-var]
+    readable = stream if hasattr(stream, "peek") else io.BufferedReader(cast("io.RawIOBase", stream), SAMPLE)
+    buffered = cast("io.BufferedReader", readable)
     try:
         name = detect(buffered.peek(SAMPLE)[:SAMPLE])
     except InputError:

@@ -3,8 +3,9 @@
 import csv
 import re
 from collections.abc import Iterator
+from io import BufferedReader
 from pathlib import Path
-from typing import Any, BinaryIO, Literal
+from typing import Any, BinaryIO, Literal, cast
 
 from screening.errors import InputError
 from screening.readers import mapping
@@ -36,7 +37,9 @@ def read_csv(source: Path | BinaryIO, name: str, columns: str | None, arrange: A
     with text:
         profile = None if columns is None else mapping.load(columns)
         csv.field_size_limit(FIELD_LIMIT)
-        delimiter = (profile and profile.delimiter) or _delimiter(text.buffer.peek(65536)[:65536], encoding)  # type: ignore[attr-defined]
+        delimiter = (profile and profile.delimiter) or _delimiter(
+            cast("BufferedReader", text.buffer).peek(65536)[:65536], encoding
+        )
         quoting: Literal[0, 3] = csv.QUOTE_NONE if profile is not None and not profile.header else csv.QUOTE_MINIMAL
         reader = csv.reader((line.replace("\0", "\ufffd") for line in text), delimiter=delimiter, quoting=quoting)
         try:
@@ -94,7 +97,7 @@ def read_xlsx(path: Path, name: str, columns: str | None, arrange: Arrange) -> I
 def read_parquet(path: Path, name: str, columns: str | None, arrange: Arrange) -> Iterator[Conversation | Refused]:
     """Row groups as a stream; a column of structs or lists is taken as it is."""
     import pyarrow as pa  # noqa: PLC0415 - only where Parquet is read
-    import pyarrow.parquet as pq  # noqa: PLC0415
+    import pyarrow.parquet as pq  # noqa: PLC0415 - only where Parquet is read
 
     try:
         file = pq.ParquetFile(path)

@@ -74,7 +74,7 @@ def stages(screener: Screener, traffic: list[Conversation]) -> dict[str, Callabl
 def latencies(screener: Screener, traffic: list[Conversation]) -> tuple[float, float]:
     """Median and 99th percentile of screening one agent turn alone, in milliseconds."""
     singles = [Conversation(id=c.id, turns=(turn,)) for c in traffic for turn in c.turns if turn.role == "agent"]
-    times = sorted(seconds(lambda one=one: screener.screen(one)) for one in singles[:4000])  # type: ignore[misc]
+    times = sorted(seconds(lambda one=one: screener.screen(one)) for one in singles[:4000])
     return times[len(times) // 2] * 1e3, times[len(times) * 99 // 100] * 1e3
 
 
