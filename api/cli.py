@@ -2,7 +2,9 @@
 
 import typer
 
-from screening import cli, cli_lexicon, cli_report
+from api import wiring
+from models import cli as cli_models
+from screening import cli, cli_lexicon, cli_options, cli_report
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -15,6 +17,9 @@ app.command("screen")(cli.screen)
 app.command("report")(cli_report.report)
 app.command("replay")(cli.replay)
 app.command("evaluate")(cli.evaluate)
+app.command("train")(cli_models.train)
+app.command("export")(cli_models.export)
+app.command("calibrate")(cli_models.calibrate)
 app.add_typer(cli.batch_app, name="batch")
 app.add_typer(cli.measure_app, name="measure")
 app.add_typer(cli_lexicon.lexicon_app, name="lexicon")
@@ -23,6 +28,7 @@ app.add_typer(cli_lexicon.standard_app, name="standard")
 
 def main() -> None:
     """Entry point of the console script."""
+    cli_options.wire_classifiers(wiring.classifiers)
     app()
 
 

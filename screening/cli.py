@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from screening.cli_options import LexiconFolder, ProfileFile, Refusals, open_screener, refuse
+from screening.cli_options import Classifier, LexiconFolder, ProfileFile, Refusals, open_screener, refuse
 
 batch_app = typer.Typer(no_args_is_help=True, help="Prepare archives.")
 measure_app = typer.Typer(no_args_is_help=True, help="Measure on traffic.")
@@ -19,6 +19,7 @@ def screen(
     file: Annotated[str, typer.Argument(help="A file of conversations, or - for JSON Lines on standard input.")],
     profile: ProfileFile = None,
     lexicon: LexiconFolder = None,
+    classifier: Classifier = None,
     columns: Columns = None,
     roles: Roles = None,
     format_: Format = None,
@@ -36,7 +37,7 @@ def screen(
     refusals = Refusals()
     try:
         items = files.read(file, columns=columns, roles=roles, format_=format_)
-        screener = open_screener(lexicon, profile)
+        screener = open_screener(lexicon, profile, classifier)
         out = sys.stdout.buffer
         for screening in screener.screen_many(refusals.without(items)):
             out.write(encode(screening) + b"\n")
@@ -54,6 +55,7 @@ def replay(
     conversation: Annotated[Path, typer.Option("--conversation", help="The conversation (JSON).", exists=True, dir_okay=False)],
     profile: ProfileFile = None,
     lexicon: LexiconFolder = None,
+    classifier: Classifier = None,
 ) -> None:
     """Screen a conversation again and compare with a screening: "identical", or what differs and which version changed."""
     import msgspec
@@ -65,7 +67,7 @@ def replay(
 
     try:
         before = msgspec.json.decode(screening_file.read_bytes(), type=Screening)
-        after = open_screener(lexicon, profile).screen(from_json(conversation.read_bytes()))
+        after = open_screener(lexicon, profile, classifier).screen(from_json(conversation.read_bytes()))
     except (InputError, msgspec.DecodeError) as error:
         refuse(error)
     found = list(differences(before, after))
@@ -80,6 +82,7 @@ def evaluate(
     file: Annotated[Path, typer.Argument(help="A labelled set, such as tests/data/test.jsonl.", exists=True, dir_okay=False)],
     profile: ProfileFile = None,
     lexicon: LexiconFolder = None,
+    classifier: Classifier = None,
     mistakes: Annotated[bool, typer.Option("--mistakes", help="Name every wrong decision (ids, no text).")] = False,
     markdown: Annotated[Path | None, typer.Option("--markdown", help="Write the tables to a Markdown file, too.")] = None,
     write_scores: Annotated[bool, typer.Option("--write-scores", help="Keep the counts as the rules' prior scores.")] = False,
@@ -93,7 +96,7 @@ def evaluate(
         turns, conversations = evaluation_.read(file)
     except InputError as error:
         refuse(error)
-    evaluation = evaluation_.Evaluation(open_screener(lexicon, profile), turns, conversations)
+    evaluation = evaluation_.Evaluation(open_screener(lexicon, profile, classifier), turns, conversations)
     evaluate_tables.print_tables(evaluation)
     if markdown is not None:
         markdown.write_text(evaluate_tables.markdown(evaluation), encoding="utf-8")
@@ -148,6 +151,7 @@ def false_alarms(
     file: Annotated[str, typer.Argument(help="A file of conversations believed clean.")],
     profile: ProfileFile = None,
     lexicon: LexiconFolder = None,
+    classifier: Classifier = None,
     columns: Columns = None,
     roles: Roles = None,
     format_: Format = None,
@@ -162,7 +166,7 @@ def false_alarms(
     refusals = Refusals()
     try:
         items = files.read(file, columns=columns, roles=roles, format_=format_)
-        result = measure.false_alarms(open_screener(lexicon, profile), refusals.without(items))
+        result = measure.false_alarms(open_screener(lexicon, profile, classifier), refusals.without(items))
     except InputError as error:
         refuse(error)
     if show:

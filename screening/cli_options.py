@@ -1,6 +1,6 @@
 """Options and endings that all commands share. Heavy modules load inside the functions."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, NoReturn
 
@@ -8,6 +8,7 @@ import typer
 
 if TYPE_CHECKING:
     from lexicons.load import Lexicon
+    from screening.detect.detector import Detector
     from screening.pipeline import Screener
     from screening.readers.records import Refused
     from screening.types import Conversation
@@ -32,7 +33,31 @@ def open_lexicon(folder: Path | None) -> "Lexicon":
         raise typer.Exit(2) from None
 
 
-def open_screener(lexicon: Path | None, profile: Path | None, *, drafts: bool = False) -> "Screener":
+Classifier = Annotated[
+    str | None,
+    typer.Option("--classifier", help="Folder of a trained classifier instead of the packaged one; none: rules alone."),
+]
+_classifiers: "list[Callable[[Path | None], Sequence[Detector]]]" = []
+
+
+def wire_classifiers(opened: "Callable[[Path | None], Sequence[Detector]]") -> None:
+    """Let the commands use classifiers: `opened(folder)` gives those of a folder, `opened(None)` the packaged ones.
+
+    Called by the console script; this package never imports what classifiers are made of.
+    """
+    _classifiers[:] = [opened]
+
+
+def _detectors(classifier: str | None) -> "Sequence[Detector]":
+    if classifier == "none":
+        return ()
+    folder = None if classifier is None else Path(classifier)
+    return [detector for opened in _classifiers for detector in opened(folder)]
+
+
+def open_screener(
+    lexicon: Path | None, profile: Path | None, classifier: str | None = "none", *, drafts: bool = False
+) -> "Screener":
     """A screener from the command's options; ends the command with a message where they do not fit.
 
     `drafts`: let draft rules run, too, as shadow rules do.
@@ -43,7 +68,8 @@ def open_screener(lexicon: Path | None, profile: Path | None, *, drafts: bool = 
 
     try:
         opened = open_lexicon(lexicon)
-        return Screener(opened.with_drafts() if drafts else opened, Profile() if profile is None else load(profile))
+        own = Profile() if profile is None else load(profile)
+        return Screener(opened.with_drafts() if drafts else opened, own, _detectors(classifier))
     except InputError as error:
         refuse(error)
 

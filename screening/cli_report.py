@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from screening.cli import Columns, Format, Roles
-from screening.cli_options import LexiconFolder, ProfileFile, Refusals, open_screener, refuse
+from screening.cli_options import Classifier, LexiconFolder, ProfileFile, Refusals, open_screener, refuse
 
 if TYPE_CHECKING:
     from screening.pipeline import Screener
@@ -28,7 +28,7 @@ def demo(
     from screening.samples import ARCHIVE
 
     output = None if no_report else _writable(report)
-    screener = open_screener(None, None)
+    screener = open_screener(None, None, None)
     _finish(_collected(screener, files.read(str(ARCHIVE)), "示例档案 sample archive"), output)
 
 
@@ -37,6 +37,7 @@ def report(
     output: Annotated[Path, typer.Option("--output", help="Where the HTML report is written.", dir_okay=False)],
     profile: ProfileFile = None,
     lexicon: LexiconFolder = None,
+    classifier: Classifier = None,
     columns: Columns = None,
     roles: Roles = None,
     format_: Format = None,
@@ -51,7 +52,7 @@ def report(
     try:
         items = files.read(file, columns=columns, roles=roles, format_=format_)
         target = _writable(output)
-        screener = open_screener(lexicon, profile)
+        screener = open_screener(lexicon, profile, classifier)
         result = _collected(screener, items, "标准输入 standard input" if file == "-" else Path(file).name)
     except InputError as error:
         refuse(error)

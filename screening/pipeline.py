@@ -1,20 +1,30 @@
 """Conversation in, screening out: normalise, nominate, detect, excuse, grade. One engine for one, many, live and replay."""
 
 from collections.abc import Iterable, Iterator, Sequence
+from typing import NamedTuple
 
 import screening
 from lexicons.load import Lexicon, packaged, standard_version
 from screening import grade, profile, scores
 from screening.detect import patterns, phrases, privacy, rules
 from screening.detect.conduct.detector import ConductDetector
+from screening.detect.detector import Detector
 from screening.detect.reading import Batch, Reading
 from screening.detect.vocabulary import Vocabulary
 from screening.normalise import tables
 from screening.profile import Profile
-from screening.types import Candidate, Conversation, Detector, Failure, Finding, Flag, Screening, Source, Versions
+from screening.types import Candidate, Conversation, Failure, Finding, Flag, Screening, Source, Versions
 
 BATCH_TURNS = 8192
 _STATUS_ORDER = {"active": 0, "shadow": 1, "excused": 2}
+
+
+class _Found(NamedTuple):
+    """What is known of one conversation before it is graded."""
+
+    findings: list[Finding]
+    not_checked: list[str]
+    failures: list[Failure]
 
 
 class Screener:
@@ -47,7 +57,7 @@ class Screener:
             models={d.name: d.version for d in self._detectors},
             standards={name: standard_version(self.lexicon.standards[name]) for name in named},
             settings=self.profile.digest(),
-            engine=f"{phrases.ENGINE}, {patterns.ENGINE}",
+            engine=", ".join((phrases.ENGINE, patterns.ENGINE, *(d.engine for d in self._detectors))),
         )
 
     def screen(self, conversation: Conversation) -> Screening:
@@ -68,10 +78,16 @@ class Screener:
             yield from self._screen_batch(batch)
 
     def _screen_batch(self, conversations: Sequence[Conversation]) -> Iterator[Screening]:
-        return map(self._screen_one, Batch(conversations, self.vocabulary).readings())
+        readings = Batch(conversations, self.vocabulary).readings()
+        if not self._detectors:
+            return (self._assemble(reading.conversation, self._found(reading)) for reading in readings)
+        every = list(readings)
+        found = [self._found(reading) for reading in every]
+        for detector in self._detectors:
+            found = self._judged(detector, every, found)
+        return (self._assemble(reading.conversation, own) for reading, own in zip(every, found, strict=True))
 
-    def _screen_one(self, reading: Reading) -> Screening:
-        conversation = reading.conversation
+    def _found(self, reading: Reading) -> _Found:
         findings, not_checked, failures = self._conduct.detect(reading)
         for name, detect in ((rules.NAME, self._rules.detect), (privacy.NAME, privacy.detect)):
             try:
@@ -79,53 +95,65 @@ class Screener:
             except Exception as error:  # the screening is marked incomplete and goes to a person
                 failures.append(Failure(name, type(error).__name__))
                 not_checked.append(name)
-        findings = self._conduct.excuse(reading, findings)
-        turns = [reading.turn(i) for i in range(len(conversation.turns))] if self._detectors else []
-        for detector in self._detectors:
-            try:
-                findings += detector.detect(conversation, turns)
-            except Exception as error:
-                failures.append(Failure(detector.name, type(error).__name__))
-                not_checked.append(detector.name)
-        return self._assemble(conversation, findings, not_checked, failures)
+        findings = [self._scored(finding) for finding in self._conduct.excuse(reading, findings)]
+        return _Found(findings, not_checked, failures)
 
-    def _assemble(
-        self, conversation: Conversation, findings: list[Finding], not_checked: list[str], failures: list[Failure]
-    ) -> Screening:
+    def _judged(self, detector: Detector, readings: Sequence[Reading], found: Sequence[_Found]) -> list[_Found]:
+        """What was found and what the detector makes of it; where it fails on all of them, each is judged alone."""
+        try:
+            findings = detector.detect(readings, [own.findings for own in found])
+        except Exception as error:
+            if len(readings) > 1:
+                return [self._judged(detector, [reading], [own])[0] for reading, own in zip(readings, found, strict=True)]
+            own = found[0]
+            failure = Failure(detector.name, type(error).__name__)
+            return [_Found(own.findings, [*own.not_checked, detector.name], [*own.failures, failure])]
+        return [
+            _Found(self._conduct.excuse(reading, judged), own.not_checked, own.failures)
+            for reading, judged, own in zip(readings, findings, found, strict=True)
+        ]
+
+    def _scored(self, finding: Finding) -> Finding:
+        if finding.score is not None:
+            return finding
+        score, prior = self._scores.score(finding.signal, finding.id)
+        return finding._replace(score=score, prior=prior)
+
+    def _assemble(self, conversation: Conversation, own: _Found) -> Screening:
         flags: tuple[Flag, ...] = ()
         found: tuple[Candidate, ...] = ()
-        if findings:
-            findings = _without_doubles(conversation, findings)
-            flags = tuple(self._flag(conversation, finding) for finding in findings)
+        if own.findings:
+            findings = _without_doubles(conversation, own.findings)
+            flags = tuple(_flag(conversation, finding) for finding in findings)
             found = grade.candidates(findings, flags, self._standards)
         return Screening(
             conversation_id=conversation.id,
-            complete=not failures,
-            not_checked=tuple(not_checked),
+            complete=not own.failures,
+            not_checked=tuple(own.not_checked),
             flags=flags,
             candidates=found,
             level=grade.level(found),
             versions=self.versions,
-            failures=tuple(failures),
+            failures=tuple(own.failures),
         )
 
-    def _flag(self, conversation: Conversation, finding: Finding) -> Flag:
-        start, end = _place(conversation, finding)
-        quote = "" if finding.turn is None else conversation.turns[finding.turn].text[start:end]
-        score, prior = (finding.score, False) if finding.score is not None else self._scores.score(finding.signal, finding.id)
-        return Flag(
-            signal=finding.signal,
-            turn=finding.turn,
-            start=start,
-            end=end,
-            quote=quote,
-            score=score,
-            status=finding.status,
-            source=Source(finding.kind, finding.id, finding.version, prior),
-            why=finding.why,
-            suggestion=finding.suggestion,
-            excused_by=finding.excused_by,
-        )
+
+def _flag(conversation: Conversation, finding: Finding) -> Flag:
+    start, end = _place(conversation, finding)
+    assert finding.score is not None
+    return Flag(
+        signal=finding.signal,
+        turn=finding.turn,
+        start=start,
+        end=end,
+        quote="" if finding.turn is None else conversation.turns[finding.turn].text[start:end],
+        score=finding.score,
+        status=finding.status,
+        source=Source(finding.kind, finding.id, finding.version, finding.prior),
+        why=finding.why,
+        suggestion=finding.suggestion,
+        excused_by=finding.excused_by,
+    )
 
 
 def _place(conversation: Conversation, finding: Finding) -> tuple[int | None, int | None]:

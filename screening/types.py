@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Any, Literal, NamedTuple, Protocol
+from typing import Any, Literal, NamedTuple
 
 import msgspec
 
@@ -146,7 +146,8 @@ class Finding(NamedTuple):
 
     `turn` None means the whole conversation; `span` None the whole turn. `references` (standard/clause) narrow the clauses
     that the signal leads to; `standards` the standards whose threshold was broken (None: no threshold). `interval` is the
-    stretch of time (POSIX seconds) that a timing finding is about. `score` None leaves it to the signal's measured precision.
+    stretch of time (POSIX seconds) that a timing finding is about. `score` None leaves it to the signal's measured precision (`prior`: on
+    the development set alone).
     """
 
     signal: str
@@ -160,17 +161,7 @@ class Finding(NamedTuple):
     suggestion: str | None = None
     excused_by: str | None = None
     score: float | None = None
+    prior: bool = False
     references: tuple[str, ...] = ()
     standards: frozenset[str] | None = None
     interval: tuple[float, float] | None = None
-
-
-class Detector(Protocol):
-    """A classifier or other finder that the wiring hands to the screener."""
-
-    name: str
-    version: str
-
-    def detect(self, conversation: Conversation, turns: Sequence[CleanTurn]) -> list[Finding]:
-        """Findings for one conversation; deterministic, never mutates its input."""
-        ...

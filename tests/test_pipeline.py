@@ -60,31 +60,40 @@ def test_a_detector_that_fails_makes_the_screening_incomplete(screener, monkeypa
 
 
 class Nagging:
-    name, version = "nagging", "sha256:0"
+    name, version, engine = "nagging", "sha256:0", "by hand"
 
-    def detect(self, conversation, turns):
-        assert [turn.text for turn in turns] == [turn.text for turn in conversation.turns]
-        return [Finding("rudeness.mockery", 1, Span(0, 1), "model", "nagging", 1, "a model says so", score=0.7)]
+    def detect(self, readings, found):
+        finding = Finding("rudeness.mockery", 1, Span(0, 1), "model", "nagging", 1, "a model says so", score=0.7)
+        return [[*findings, finding] for _, findings in zip(readings, found, strict=True)]
 
 
 def test_a_classifier_is_one_more_detector():
     screening = Screener(detectors=[Nagging()]).screen(conversation(("customer", "在吗"), ("agent", "在的")))
     assert screening.versions.models == {"nagging": "sha256:0"}
+    assert screening.versions.engine.endswith(", by hand")
     assert screening.flags[0].score == 0.7
     assert screening.candidates[0].clause == "A.attitude"
 
 
 class Broken:
-    name, version = "broken", "1"
+    """Fails on one conversation, and so on every batch that holds it."""
 
-    def detect(self, conversation, turns):
-        raise ValueError
+    name, version, engine = "broken", "1", "by hand"
+
+    def detect(self, readings, found):
+        if any(reading.conversation.turns[0].text == "毒" for reading in readings):
+            raise ValueError
+        return [list(findings) for findings in found]
 
 
-def test_a_broken_classifier_costs_only_itself():
-    screening = Screener(detectors=[Broken()]).screen(conversation(("customer", "在吗"), ("agent", "你就是个傻逼")))
-    assert not screening.complete and "broken" in screening.not_checked
-    assert ("rudeness.abuse", 1) in active(screening)
+def test_a_broken_classifier_costs_only_itself_and_only_where_it_breaks():
+    turns = ("agent", "你就是个傻逼")
+    poisoned, sound = conversation(("customer", "毒"), turns), conversation(("customer", "在吗"), turns)
+    first, second = Screener(detectors=[Broken()]).screen_many([poisoned, sound])
+    assert not first.complete and "broken" in first.not_checked
+    assert first.failures[0].error == "ValueError"
+    assert second.complete and not second.failures
+    assert ("rudeness.abuse", 1) in active(first) and ("rudeness.abuse", 1) in active(second)
 
 
 def test_replay_names_the_version_that_changed(screener, archive):

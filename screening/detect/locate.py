@@ -173,14 +173,15 @@ class Located:
                     yield place, Span(start, end)
 
     def _in_folded(self, _rule: Rule, entry: Phrases, nominated: list[int]) -> Iterator[tuple[int, Span]]:
-        for number, spans in entry.located([self._folded_text(place) for place in nominated]).items():
+        for number, spans in entry.located([self.folded_text(place) for place in nominated]).items():
             place = nominated[number]
             folded = self._fold(place)
             for start, end in spans:
                 if folded.disguised(start, end) and not _straddles(folded.text, start, end):
                     yield place, Span(folded.starts[start], folded.ends[end - 1])
 
-    def _folded_text(self, place: int) -> str:
+    def folded_text(self, place: int) -> str:
+        """The turn at `place` in the folded view."""
         text = self._nominations.folded.get(place)
         if text is None:
             text = self._nominations.folded[place] = self._vocabulary.folder.text(self.clean(place))

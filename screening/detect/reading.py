@@ -74,6 +74,10 @@ class Reading:
         """Clean text of turn `i`."""
         return self._located.clean(self._places[i])
 
+    def folded(self, i: int) -> str:
+        """Turn `i` in the folded view."""
+        return self._located.folded_text(self._places[i])
+
     def turn(self, i: int) -> CleanTurn:
         """Turn `i` with its way back to the original."""
         return self._texts.turn(self._places[i])

@@ -1,0 +1,14 @@
+"""Which classifiers stand beside the rules: the one place where models meet the pipeline."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from screening.detect.detector import Detector
+
+
+def classifiers(folder: Path | None = None) -> Sequence[Detector]:
+    """The classifier of an artefact folder, or the packaged one; raises `InputError` where its files are not what they should be."""
+    from models.artefact import DEFAULT  # noqa: PLC0415 - ONNX Runtime loads only where something is screened
+    from models.cascade import Cascade  # noqa: PLC0415
+
+    return [Cascade(DEFAULT if folder is None else folder)]

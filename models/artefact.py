@@ -1,0 +1,71 @@
+"""A trained classifier on disk: models/artefacts/<name>/ with manifest.json, card.md, and files whose hashes the manifest names."""
+
+import hashlib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from models.settings import Training
+from models.stack import Stack
+from screening.errors import InputError
+
+ARTEFACTS = Path(__file__).parent / "artefacts"
+DEFAULT = ARTEFACTS / "cascade"
+MANIFEST = "manifest.json"
+
+
+class Clear(msgspec.Struct, frozen=True):
+    """Log-odds of the linear and of the middle tier below which a turn is left alone."""
+
+    linear: float
+    middle: float
+
+
+class Manifest(msgspec.Struct, frozen=True):
+    """What a classifier was made of and how it decides.
+
+    `files`: sha256 of each; `clear`: for agents' and customers' turns; `data`: sha256 of the training text; `training`: settings of every step; `metrics`: what was measured.
+    """
+
+    name: str
+    version: int
+    signals: tuple[str, ...]
+    opening: int
+    closing: int
+    clear: Mapping[str, Clear]
+    stack: Stack
+    files: Mapping[str, str]
+    data: str
+    training: Training
+    metrics: Mapping[str, Any]
+
+
+def read(folder: Path) -> tuple[Manifest, str]:
+    """(manifest, its sha256); raises `InputError` where a file is missing or is not the one the manifest names."""
+    path = folder / MANIFEST
+    try:
+        raw = path.read_bytes()
+        manifest = msgspec.json.decode(raw, type=Manifest)
+    except (OSError, msgspec.DecodeError) as error:
+        raise InputError(f"{path}: no readable manifest of a classifier: {error}") from None
+    for name, wanted in manifest.files.items():
+        try:
+            got = digest(folder / name)
+        except OSError as error:
+            raise InputError(f"{folder / name}: named by the manifest, but not readable: {error.strerror}") from None
+        if got != wanted:
+            raise InputError(f"{folder / name}: sha256 {got[:12]}, the manifest says {wanted[:12]}; export the classifier again")
+    return manifest, f"sha256:{hashlib.sha256(raw).hexdigest()}"
+
+
+def write(folder: Path, manifest: Manifest) -> None:
+    """Write the manifest, for people too: indented, keys in a fixed order."""
+    text = msgspec.json.format(msgspec.json.encode(manifest, order="deterministic"), indent=1)
+    (folder / MANIFEST).write_bytes(text + b"\n")
+
+
+def digest(path: Path) -> str:
+    """sha256 of a file."""
+    return hashlib.sha256(path.read_bytes()).hexdigest()

@@ -1,0 +1,198 @@
+"""The cascade as a detector: linear and middle tier clear most turns, the encoder judges the rest, the stack weighs all opinions."""
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from lexicons.signals import CUSTOMER_SIGNALS
+from models import artefact, encoder
+from models.encoder import Judgement, Tier
+from models.features import TurnText, turn_text
+from models.inputs import CONTEXT_TURNS, Row
+from models.linear import LinearModel
+from models.stack import opinions
+from screening.detect.reading import Reading
+from screening.report.names import SIGNALS as NAMES
+from screening.types import Finding, Role, Span
+
+LINEAR = "linear.npz"
+_NONE: frozenset[str] = frozenset()
+Array = npt.NDArray[np.float32]
+_MARK = 0.0
+"""Log-odds from which on a token counts as one of the words that show a signal."""
+_GAP = 3
+"""Characters between marked words that still belong to one place."""
+
+
+class Judged(NamedTuple):
+    """One turn that was not cleared: its conversation's number, its own, and each signal's log-odds by each tier."""
+
+    conversation: int
+    turn: int
+    linear: Array
+    encoder: Judgement
+
+
+class _Asked(NamedTuple):
+    """A turn to judge: its conversation's number, its own, and what the linear tier sees of it."""
+
+    conversation: int
+    turn: int
+    text: TurnText
+
+
+class Cascade:
+    """The classifier of one artefact; a `screening.detect.detector.Detector`."""
+
+    def __init__(self, folder: Path = artefact.DEFAULT):
+        self.manifest, self.version = artefact.read(folder)
+        self.name = self.manifest.name
+        self.engine = encoder.engine()
+        signals = self.manifest.signals
+        self._linear = LinearModel.load(folder / LINEAR, signals)
+        self._rows = encoder.row_maker(folder, self.manifest.opening, self.manifest.closing)
+        self._middle = Tier(folder / encoder.MIDDLE)
+        self._encoder = Tier(folder / encoder.ENCODER)
+        self._columns: dict[Role, list[int]] = {
+            "agent": [k for k, signal in enumerate(signals) if signal not in CUSTOMER_SIGNALS],
+            "customer": [k for k, signal in enumerate(signals) if signal in CUSTOMER_SIGNALS],
+        }
+
+    def detect(self, readings: Sequence[Reading], found: Sequence[Sequence[Finding]]) -> list[list[Finding]]:
+        """What was found, scored anew where a rule flags what the classifier answers for, and what only the classifier sees."""
+        judged: list[list[Finding]] = [list(findings) for findings in found]
+        for own in self.judge(readings, found):
+            judged[own.conversation] = self._combined(readings[own.conversation], judged[own.conversation], own)
+        return judged
+
+    def judge(self, readings: Sequence[Reading], found: Sequence[Sequence[Finding]]) -> Iterator[Judged]:
+        """What the tiers say of every turn that a rule flags or that neither linear nor middle tier clears."""
+        for role, asked in self._asked(readings, found).items():
+            if not asked:
+                continue
+            kept = [own for own, odds in zip(asked, self._first_look(role, asked), strict=True) if self._keeps(role, own, odds)]
+            left = [(own, rows) for own in kept if (rows := self._second_look(role, readings[own.conversation], own))]
+            scores = self._linear.scores([own.text for own, _ in left])
+            for (own, rows), linear in zip(left, scores, strict=True):
+                yield Judged(own.conversation, own.turn, linear, self._encoder.judge(rows))
+
+    def opinions(self, reading: Reading, findings: Sequence[Finding]) -> tuple[npt.NDArray[np.float64], float, float]:
+        """For the last turn, cleared or not: `stack.opinions`, and the log-odds that linear and middle tier clear it by."""
+        last = len(reading.conversation.turns) - 1
+        role = reading.conversation.turns[last].role
+        own = next(own for own in self._asked([reading], [findings])[role] if own.turn == last)
+        rows = self._row(reading, own)
+        second = float(self._middle.judge(rows).turn[self._columns[role]].max())
+        linear, judged = self._linear.scores([own.text])[0], self._encoder.judge(rows)
+        cells = opinions(self.manifest.signals, linear, judged.turn, _scores(findings, last))
+        return cells, float(self._first_look(role, [own])[0]), second
+
+    def _asked(self, readings: Sequence[Reading], found: Sequence[Sequence[Finding]]) -> dict[Role, list[_Asked]]:
+        asked: dict[Role, list[_Asked]] = {"agent": [], "customer": []}
+        for number, (reading, findings) in enumerate(zip(readings, found, strict=True)):
+            hits = _hits(findings)
+            roles = [turn.role for turn in reading.conversation.turns]
+            cleans = [reading.clean(i) for i in range(len(roles))]
+            for i, role in enumerate(roles):
+                if role in asked and cleans[i]:
+                    text = turn_text(roles, cleans, i, reading.folded(i), hits.get(i, _NONE))
+                    asked[role].append(_Asked(number, i, text))
+        return asked
+
+    def _first_look(self, role: Role, asked: Sequence[_Asked]) -> Array:
+        texts = [own.text for own in asked]
+        if role == "agent":
+            return self._linear.any(texts)
+        odds = [self._linear.signal(texts, self.manifest.signals[k]) for k in self._columns[role]]
+        return np.asarray(np.max(odds, axis=0))
+
+    def _keeps(self, role: Role, own: _Asked, odds: np.float32) -> bool:
+        return bool(own.text.rules or odds >= self.manifest.clear[role].linear)
+
+    def _second_look(self, role: Role, reading: Reading, own: _Asked) -> list[Row]:
+        """The turn's rows; none where the middle tier clears it."""
+        rows = self._row(reading, own)
+        if own.text.rules:
+            return rows
+        odds = self._middle.judge(rows).turn[self._columns[role]].max()
+        return rows if odds >= self.manifest.clear[role].middle else []
+
+    def _row(self, reading: Reading, own: _Asked) -> list[Row]:
+        first = max(0, own.turn - CONTEXT_TURNS)
+        roles = [turn.role for turn in reading.conversation.turns[first : own.turn + 1]]
+        return self._rows.rows(roles, [reading.clean(j) for j in range(first, own.turn + 1)], own.turn - first)
+
+    def _combined(self, reading: Reading, findings: list[Finding], own: Judged) -> list[Finding]:
+        signals, stack = self.manifest.signals, self.manifest.stack
+        rules = _scores(findings, own.turn)
+        sure = stack.probabilities(signals, opinions(signals, own.linear, own.encoder.turn, rules))
+        kept = [self._rescored(finding, own.turn, sure) for finding in findings]
+        for k in self._columns[reading.conversation.turns[own.turn].role]:
+            thresholds = stack.thresholds[signals[k]]
+            if signals[k] not in rules and sure[k] >= thresholds.look:
+                kept.append(
+                    Finding(
+                        signal=signals[k],
+                        turn=own.turn,
+                        span=_span(reading, own, k),
+                        kind="model",
+                        id=self.name,
+                        version=self.manifest.version,
+                        why=f"分类器认为这里是{NAMES[signals[k]]}，标出的字最能说明",
+                        status="active" if sure[k] >= thresholds.flag else "shadow",
+                        score=_rounded(sure[k]),
+                    )
+                )
+        return kept
+
+    def _rescored(self, finding: Finding, turn: int, sure: npt.NDArray[np.float64]) -> Finding:
+        if not _counts(finding) or finding.turn != turn or finding.signal not in self.manifest.signals:
+            return finding
+        score = float(sure[self.manifest.signals.index(finding.signal)])
+        return finding._replace(score=_rounded(score), prior=False)
+
+
+def _counts(finding: Finding) -> bool:
+    return finding.kind == "rule" and finding.status == "active"
+
+
+def _hits(findings: Sequence[Finding]) -> dict[int, frozenset[str]]:
+    """Per turn the signals that active rules found there."""
+    found: dict[int, frozenset[str]] = {}
+    for finding in findings:
+        if _counts(finding) and finding.turn is not None:
+            found[finding.turn] = found.get(finding.turn, _NONE) | {finding.signal}
+    return found
+
+
+def _scores(findings: Sequence[Finding], turn: int) -> dict[str, float]:
+    """The highest score of an active rule's hit in a turn, per signal."""
+    found: dict[str, float] = {}
+    for finding in findings:
+        if _counts(finding) and finding.turn == turn and finding.score is not None:
+            found[finding.signal] = max(finding.score, found.get(finding.signal, 0.0))
+    return found
+
+
+def _span(reading: Reading, own: Judged, k: int) -> Span | None:
+    """Where the encoder sees signal `k`: the words around its surest token; None, the whole turn, where no word stands out."""
+    odds = own.encoder.tokens[:, k]
+    if not odds.size or odds.max() < _MARK:
+        return None
+    marked = sorted(place for place, odd in zip(own.encoder.places, odds, strict=True) if odd >= _MARK)
+    best = own.encoder.places[int(odds.argmax())]
+    start, end = best
+    for low, high in reversed(marked):
+        if low <= start and start - high <= _GAP:
+            start = min(start, low)
+    for low, high in marked:
+        if high >= end and low - end <= _GAP:
+            end = max(end, high)
+    return reading.turn(own.turn).span(start, end) if end > start else None
+
+
+def _rounded(score: float) -> float:
+    return round(float(score), 3)

@@ -1,0 +1,198 @@
+"""The road from training text to weights: linear tier, teacher, middle tier, student; what is done is not done twice.
+
+Distillation (G. Hinton et al. 2015): the smaller models learn from labels and from the teacher's scores, which are worked
+out once; the student starts as the teacher's first layers.
+"""
+
+import hashlib
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from random import Random
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from lexicons.load import packaged
+from models import base, convolution, fit, fit_linear
+from models.convolution import Convolution
+from models.dataset import DATA, Example, load
+from models.features import TurnText, turn_text
+from models.inputs import RowMaker
+from models.linear import LinearModel
+from models.network import Network
+from models.rows import SIGNALS, LabelledRow, changed, labelled, other_forms, row, unlabelled
+from models.settings import Middle, Student, Training
+from screening.normalise.clean import clean_text
+from screening.pipeline import Screener
+
+LINEAR, TEACHER, STUDENT, MIDDLE = "linear.npz", "teacher.pt", "student.pt", "middle.pt"
+VERSIONS = 2
+"""Texts of each example that the smaller models see: as written, and augmented."""
+Say = Callable[[str], None]
+
+
+class Split(NamedTuple):
+    """Examples to train on, and those of the calibration briefs."""
+
+    trained: list[Example]
+    calibration: list[Example]
+
+
+def split(settings: Training, examples: Sequence[Example]) -> Split:
+    """The examples by the settings' calibration briefs."""
+    kept = set(settings.calibration)
+    return Split([e for e in examples if e.brief not in kept], [e for e in examples if e.brief in kept])
+
+
+def data_digest(folder: Path = DATA) -> str:
+    """sha256 over the files of the training text."""
+    total = hashlib.sha256()
+    for path in sorted(folder.glob("*.jsonl")):
+        total.update(path.name.encode() + path.read_bytes())
+    return total.hexdigest()
+
+
+def shows(examples: Sequence[Example]) -> npt.NDArray[np.bool_]:
+    """Which signals each example shows, examples x signals."""
+    return np.array([[any(label.signal == s for label in e.record.labels) for s in SIGNALS] for e in examples], dtype=bool)
+
+
+def texts(examples: Sequence[Example]) -> list[TurnText]:
+    """What the linear tier sees of each example, with what the packaged rules find."""
+    screener = Screener()
+    folder = screener.vocabulary.folder
+    found = []
+    for example, screening in zip(examples, screener.screen_many(e.record.conversation for e in examples), strict=True):
+        turns = example.record.conversation.turns
+        last = len(turns) - 1
+        cleans = [clean_text(turn.text).clean for turn in turns]
+        hits = frozenset(f.signal for f in screening.flags if f.turn == last and f.status == "active" and f.source.kind == "rule")
+        found.append(turn_text([turn.role for turn in turns], cleans, last, folder.text(cleans[last]), hits & set(SIGNALS)))
+    return found
+
+
+def train_linear(examples: Sequence[Example], work: Path, say: Say) -> LinearModel:
+    """The linear tier, into `work`."""
+    agents = np.array([e.record.conversation.turns[-1].role == "agent" for e in examples])
+    model = fit_linear.fit(texts(examples), shows(examples), SIGNALS, agents)
+    model.save(work / LINEAR)
+    say(f"linear tier: {len(examples)} examples")
+    return model
+
+
+def open_network(settings: Training, layers: int | None = None) -> tuple[Network, base.Base]:
+    """An untrained network over the base encoder, cut to its first `layers` layers where given."""
+    torch.manual_seed(settings.seed)
+    opened = base.load(settings.base)
+    network = Network(opened.encoder, len(SIGNALS), opened.padding)
+    if layers is not None:
+        network.keep_layers(layers)
+    return network, opened
+
+
+def row_maker(opened: base.Base) -> RowMaker:
+    """Rows with the tokenizer of a base."""
+    return RowMaker(opened.tokenizer, opened.opening, opened.closing)
+
+
+def train_teacher(settings: Training, examples: Sequence[Example], work: Path, say: Say, device: str = "cpu") -> Network:
+    """The base encoder fine-tuned on the labels, each epoch on newly augmented text."""
+    network, opened = open_network(settings, settings.teacher.layers)
+    turns, maker, forms = [labelled(e) for e in examples], row_maker(opened), other_forms(packaged().writings)
+
+    def rows_of(epoch: int) -> list[LabelledRow]:
+        random = Random(settings.seed + epoch)
+        return [row(changed(turn, settings.teacher.augmented, random, forms), maker) for turn in turns]
+
+    own = settings.teacher
+    schedule = fit.Schedule(own.epochs, own.batch, own.rate, settings.seed)
+    fit.fit(network, rows_of, fit.class_weights(shows(examples)), schedule, work / TEACHER, _named("teacher", say), device)
+    return network
+
+
+def distilled(
+    settings: Training, teacher: Network, examples: Sequence[Example], say: Say, device: str = "cpu"
+) -> list[list[LabelledRow]]:
+    """For each of `VERSIONS` texts the rows that the smaller models learn: targets between labels and the teacher's scores.
+
+    Agents' turns of the context come in as well, with the teacher's scores alone: nobody labelled them.
+    """
+    _, opened = open_network(settings)
+    maker, forms, random = row_maker(opened), other_forms(packaged().writings), Random(settings.seed)
+    turns = [labelled(e) for e in examples]
+    around = [turn for own in turns for turn in unlabelled(own)]
+    found = []
+    for k in range(VERSIONS):
+        say(f"the teacher's scores, text {k + 1} of {VERSIONS}: {len(turns)} labelled turns, {len(around)} others")
+        rows = [row(changed(turn, float(k > 0), random, forms), maker) for turn in (*turns, *around)]
+        shares = [settings.student.label_weight] * len(turns) + [0.0] * len(around)
+        found.append([_softened(*own) for own in zip(rows, fit.scores(teacher, rows, device), shares, strict=True)])
+    return found
+
+
+def train_student(
+    settings: Training, teacher: Network, rows: Sequence[Sequence[LabelledRow]], work: Path, say: Say, device: str = "cpu"
+) -> Network:
+    """The teacher's first layers, trained on what `distilled` gives."""
+    student, _ = open_network(settings, settings.student.layers)
+    weights = teacher.state_dict()
+    student.load_state_dict({name: weights[name] for name in student.state_dict()})
+    _distil(student, settings, settings.student, rows, work / STUDENT, _named("student", say), device)
+    return student
+
+
+def untrained_middle(settings: Training) -> Convolution:
+    """The convolution over the base encoder's word vectors."""
+    return convolution.over(open_network(settings)[0], len(SIGNALS))
+
+
+def train_middle(
+    settings: Training, rows: Sequence[Sequence[LabelledRow]], work: Path, say: Say, device: str = "cpu"
+) -> Convolution:
+    """The convolution, trained on the same rows."""
+    middle = untrained_middle(settings)
+    _distil(middle, settings, settings.middle, rows, work / MIDDLE, _named("middle tier", say), device)
+    return middle
+
+
+def _distil(
+    network: Network | Convolution,
+    settings: Training,
+    own: Student | Middle,
+    rows: Sequence[Sequence[LabelledRow]],
+    checkpoint: Path,
+    say: Say,
+    device: str,
+) -> None:
+    schedule = fit.Schedule(own.epochs, own.batch, own.rate, settings.seed)
+    fit.fit(network, lambda epoch: rows[epoch % VERSIONS], None, schedule, checkpoint, say, device)
+
+
+def _softened(own: LabelledRow, scored: fit.Scored, label_weight: float) -> LabelledRow:
+    """Targets between the labels and what the teacher thinks."""
+    return own._replace(
+        shows=label_weight * own.shows + (1 - label_weight) * _sigmoid(scored.turn),
+        marked=label_weight * own.marked + (1 - label_weight) * _sigmoid(scored.tokens),
+    )
+
+
+def _sigmoid(logits: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+    return np.asarray(1 / (1 + np.exp(-logits)), dtype=np.float32)
+
+
+def _named(step: str, say: Say) -> Say:
+    return lambda line: say(f"{step}: {line}")
+
+
+def train(settings: Training, work: Path, say: Say, device: str = "cpu", data: Path = DATA) -> None:
+    """Every step into the folder `work`; an interrupted run goes on after the last epoch it finished."""
+    work.mkdir(parents=True, exist_ok=True)
+    trained = split(settings, load(data)).trained
+    if not (work / LINEAR).exists():
+        train_linear(trained, work, say)
+    teacher = train_teacher(settings, trained, work, say, device)
+    rows = distilled(settings, teacher, trained, say, device)
+    train_middle(settings, rows, work, say, device)
+    train_student(settings, teacher, rows, work, say, device)
