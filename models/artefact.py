@@ -13,14 +13,17 @@ from screening.errors import InputError
 
 ARTEFACTS = Path(__file__).parent / "artefacts"
 DEFAULT = ARTEFACTS / "cascade"
-MANIFEST = "manifest.json"
+MANIFEST, CARD = "manifest.json", "card.md"
 
 
 class Clear(msgspec.Struct, frozen=True):
-    """Log-odds of the linear and of the middle tier below which a turn is left alone."""
+    """What the linear tier must say at least for a turn to be read by the encoder.
 
-    linear: float
-    middle: float
+    `any`: the log-odds of any signal; `both`: those and the highest of a single signal, added.
+    """
+
+    any: float
+    both: float
 
 
 class Manifest(msgspec.Struct, frozen=True):

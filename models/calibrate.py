@@ -11,7 +11,8 @@ import numpy.typing as npt
 from sklearn.linear_model import LogisticRegression
 
 from models import artefact
-from models.artefact import Clear, Manifest
+from models.artefact import CARD, Clear, Manifest
+from models.card import card
 from models.cascade import Cascade
 from models.dataset import DATA, load
 from models.opinions import Opinions, gather
@@ -23,7 +24,7 @@ FAMILIES = ("rudeness.", "diversion.", "false_claim.", "forced_end.")
 WANTED = {True: 0.93, False: 0.85}
 """Precision that a threshold aims at, for signals of the four families and for others."""
 CLEARED = 0.01
-"""Share of the turns to be flagged that linear and middle tier together may clear."""
+"""Share of the turns rightly flagged that the linear tier may clear."""
 _LOOK = 0.3
 _SHRINK = 10.0
 _GRID = np.arange(0.30, 0.96, 0.01)
@@ -81,13 +82,13 @@ def _precision(threshold: float, k: int, sure: Array, shows: npt.NDArray[np.bool
 
 
 def clear(data: Opinions, flagged: npt.NDArray[np.bool_]) -> dict[str, Clear]:
-    """Per role the log-odds below which both tiers together clear at most `CLEARED` of the turns rightly flagged."""
+    """Per role the limits that clear at most `CLEARED` of the turns rightly flagged, a third of them at the first look."""
     found = {}
     for role, own in (("agent", data.agents), ("customer", ~data.agents)):
         wanted = own & flagged
-        first = _lowest(data.first[wanted], CLEARED / 2)
-        second = _lowest(data.second[wanted & (data.first >= first)], CLEARED / 2)
-        found[role] = Clear(linear=round(first, 4), middle=round(second, 4))
+        first = _lowest(data.first[wanted], CLEARED / 3)
+        second = _lowest(data.second[wanted & (data.first >= first)], 2 * CLEARED / 3)
+        found[role] = Clear(any=round(first, 4), both=round(second, 4))
     return found
 
 
@@ -142,7 +143,7 @@ def rightly_flagged(
 
 
 def calibrate(folder: Path, data: Path = DATA) -> Manifest:
-    """Calibrate the artefact in `folder` and write its manifest; raises `InputError` where there is nothing to calibrate on."""
+    """Calibrate the artefact in `folder`, write its manifest and its card; raises `InputError` where there is nothing to calibrate on."""
     before, _ = artefact.read(folder)
     examples = [example for example in load(data) if example.brief in before.training.calibration]
     if len({example.brief for example in examples}) < 2:
@@ -158,4 +159,5 @@ def calibrate(folder: Path, data: Path = DATA) -> Manifest:
         metrics=measured(signals, sure, opinions, chosen),
     )
     artefact.write(folder, manifest)
+    (folder / CARD).write_text(card(manifest, CLEARED), encoding="utf-8")
     return manifest

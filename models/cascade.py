@@ -1,4 +1,4 @@
-"""The cascade as a detector: linear and middle tier clear most turns, the encoder judges the rest, the stack weighs all opinions."""
+"""The cascade as a detector: the linear tier clears most turns, the encoder judges the rest, the stack weighs all opinions."""
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 from lexicons.signals import CUSTOMER_SIGNALS
 from models import artefact, encoder
-from models.encoder import Judgement, Tier
+from models.encoder import Encoder, Judgement
 from models.features import TurnText, turn_text
 from models.inputs import CONTEXT_TURNS, Row
 from models.linear import LinearModel
@@ -19,7 +19,6 @@ from screening.report.names import SIGNALS as NAMES
 from screening.types import Finding, Role, Span
 
 LINEAR = "linear.npz"
-_NONE: frozenset[str] = frozenset()
 Array = npt.NDArray[np.float32]
 _MARK = 0.0
 """Log-odds from which on a token counts as one of the words that show a signal."""
@@ -37,11 +36,12 @@ class Judged(NamedTuple):
 
 
 class _Asked(NamedTuple):
-    """A turn to judge: its conversation's number, its own, and what the linear tier sees of it."""
+    """A turn to judge: its conversation's number, its own, what the linear tier sees of it, and whether a rule flags it."""
 
     conversation: int
     turn: int
     text: TurnText
+    flagged: bool
 
 
 class Cascade:
@@ -54,8 +54,7 @@ class Cascade:
         signals = self.manifest.signals
         self._linear = LinearModel.load(folder / LINEAR, signals)
         self._rows = encoder.row_maker(folder, self.manifest.opening, self.manifest.closing)
-        self._middle = Tier(folder / encoder.MIDDLE)
-        self._encoder = Tier(folder / encoder.ENCODER)
+        self._encoder = Encoder(folder / encoder.ENCODER)
         self._columns: dict[Role, list[int]] = {
             "agent": [k for k, signal in enumerate(signals) if signal not in CUSTOMER_SIGNALS],
             "customer": [k for k, signal in enumerate(signals) if signal in CUSTOMER_SIGNALS],
@@ -69,26 +68,32 @@ class Cascade:
         return judged
 
     def judge(self, readings: Sequence[Reading], found: Sequence[Sequence[Finding]]) -> Iterator[Judged]:
-        """What the tiers say of every turn that a rule flags or that neither linear nor middle tier clears."""
+        """What both tiers say of every turn that a rule flags or that the linear tier does not clear."""
         for role, asked in self._asked(readings, found).items():
-            if not asked:
-                continue
-            kept = [own for own, odds in zip(asked, self._first_look(role, asked), strict=True) if self._keeps(role, own, odds)]
-            left = [(own, rows) for own in kept if (rows := self._second_look(role, readings[own.conversation], own))]
-            scores = self._linear.scores([own.text for own, _ in left])
-            for (own, rows), linear in zip(left, scores, strict=True):
-                yield Judged(own.conversation, own.turn, linear, self._encoder.judge(rows))
+            for own, linear in self._not_cleared(role, asked):
+                yield Judged(own.conversation, own.turn, linear, self._encoder.judge(self._row(readings[own.conversation], own)))
+
+    def _not_cleared(self, role: Role, asked: Sequence[_Asked]) -> Iterator[tuple[_Asked, Array]]:
+        """First by the one number that most turns are cleared by, then by all signals."""
+        if not asked:
+            return
+        limits = self.manifest.clear[role]
+        first = self._first_look(role, [own.text for own in asked])
+        kept = [k for k, own in enumerate(asked) if own.flagged or first[k] >= limits.any]
+        scores = self._linear.scores([asked[k].text for k in kept])
+        for k, linear in zip(kept, scores, strict=True):
+            if asked[k].flagged or first[k] + linear[self._columns[role]].max() >= limits.both:
+                yield asked[k], linear
 
     def opinions(self, reading: Reading, findings: Sequence[Finding]) -> tuple[npt.NDArray[np.float64], float, float]:
-        """For the last turn, cleared or not: `stack.opinions`, and the log-odds that linear and middle tier clear it by."""
+        """For the last turn, cleared or not: `stack.opinions`, and the two numbers that the linear tier clears it by."""
         last = len(reading.conversation.turns) - 1
         role = reading.conversation.turns[last].role
         own = next(own for own in self._asked([reading], [findings])[role] if own.turn == last)
-        rows = self._row(reading, own)
-        second = float(self._middle.judge(rows).turn[self._columns[role]].max())
-        linear, judged = self._linear.scores([own.text])[0], self._encoder.judge(rows)
+        linear, judged = self._linear.scores([own.text])[0], self._encoder.judge(self._row(reading, own))
         cells = opinions(self.manifest.signals, linear, judged.turn, _scores(findings, last))
-        return cells, float(self._first_look(role, [own])[0]), second
+        first = float(self._first_look(role, [own.text])[0])
+        return cells, first, first + float(linear[self._columns[role]].max())
 
     def _asked(self, readings: Sequence[Reading], found: Sequence[Sequence[Finding]]) -> dict[Role, list[_Asked]]:
         asked: dict[Role, list[_Asked]] = {"agent": [], "customer": []}
@@ -98,27 +103,14 @@ class Cascade:
             cleans = [reading.clean(i) for i in range(len(roles))]
             for i, role in enumerate(roles):
                 if role in asked and cleans[i]:
-                    text = turn_text(roles, cleans, i, reading.folded(i), hits.get(i, _NONE))
-                    asked[role].append(_Asked(number, i, text))
+                    asked[role].append(_Asked(number, i, turn_text(roles, cleans, i, reading.folded(i)), i in hits))
         return asked
 
-    def _first_look(self, role: Role, asked: Sequence[_Asked]) -> Array:
-        texts = [own.text for own in asked]
+    def _first_look(self, role: Role, texts: Sequence[TurnText]) -> Array:
         if role == "agent":
             return self._linear.any(texts)
         odds = [self._linear.signal(texts, self.manifest.signals[k]) for k in self._columns[role]]
         return np.asarray(np.max(odds, axis=0))
-
-    def _keeps(self, role: Role, own: _Asked, odds: np.float32) -> bool:
-        return bool(own.text.rules or odds >= self.manifest.clear[role].linear)
-
-    def _second_look(self, role: Role, reading: Reading, own: _Asked) -> list[Row]:
-        """The turn's rows; none where the middle tier clears it."""
-        rows = self._row(reading, own)
-        if own.text.rules:
-            return rows
-        odds = self._middle.judge(rows).turn[self._columns[role]].max()
-        return rows if odds >= self.manifest.clear[role].middle else []
 
     def _row(self, reading: Reading, own: _Asked) -> list[Row]:
         first = max(0, own.turn - CONTEXT_TURNS)
@@ -159,13 +151,9 @@ def _counts(finding: Finding) -> bool:
     return finding.kind == "rule" and finding.status == "active"
 
 
-def _hits(findings: Sequence[Finding]) -> dict[int, frozenset[str]]:
-    """Per turn the signals that active rules found there."""
-    found: dict[int, frozenset[str]] = {}
-    for finding in findings:
-        if _counts(finding) and finding.turn is not None:
-            found[finding.turn] = found.get(finding.turn, _NONE) | {finding.signal}
-    return found
+def _hits(findings: Sequence[Finding]) -> frozenset[int | None]:
+    """Turns that active rules flag."""
+    return frozenset(finding.turn for finding in findings if _counts(finding))
 
 
 def _scores(findings: Sequence[Finding], turn: int) -> dict[str, float]:

@@ -1,4 +1,4 @@
-"""The encoder and the middle tier as they serve: ONNX Runtime in int8, one row at a time.
+"""The encoder tier as it serves: ONNX Runtime in int8, one row at a time.
 
 Dynamic int8 gives other last digits in other batch shapes, so rows are never padded and never run together: a turn scores
 the same alone, in a batch, and live.
@@ -16,7 +16,7 @@ from tokenizers import Tokenizer
 
 from models.inputs import Row, RowMaker
 
-ENCODER, MIDDLE, TOKENIZER = "encoder.onnx", "middle.onnx", "tokenizer.json"
+ENCODER, TOKENIZER = "encoder.onnx", "tokenizer.json"
 _REMEMBERED = 4096
 Array = npt.NDArray[np.float32]
 
@@ -34,8 +34,8 @@ def row_maker(folder: Path, opening: int, closing: int) -> RowMaker:
     return RowMaker(Tokenizer.from_file(str(folder / TOKENIZER)), opening, closing)
 
 
-class Tier:
-    """One network; remembers the last few thousand rows, which repeats in real traffic hit often."""
+class Encoder:
+    """Judges rows; remembers the last few thousand rows, which repeats in real traffic hit often."""
 
     def __init__(self, path: Path):
         options = onnxruntime.SessionOptions()

@@ -12,13 +12,12 @@ from torch import nn
 
 from models import artefact, train
 from models.artefact import Manifest
-from models.convolution import Convolution
-from models.encoder import ENCODER, MIDDLE, TOKENIZER
+from models.encoder import ENCODER, TOKENIZER
 from models.linear import LinearModel
 from models.network import Network
 from models.rows import SIGNALS
 from models.settings import Training
-from models.stack import Stack, Thresholds
+from models.stack import OPINIONS, Stack, Thresholds
 
 LINEAR = "linear.npz"
 LARGEST = 16 * 2**20
@@ -31,10 +30,7 @@ def export(settings: Training, work: Path, folder: Path, name: str, version: int
     folder.mkdir(parents=True, exist_ok=True)
     student, opened = train.open_network(settings, settings.student.layers)
     student.load_state_dict(torch.load(work / train.STUDENT, weights_only=True)["network"])
-    middle = train.untrained_middle(settings)
-    middle.load_state_dict(torch.load(work / train.MIDDLE, weights_only=True)["network"])
     to_onnx(student, folder / ENCODER)
-    to_onnx(middle, folder / MIDDLE)
     opened.tokenizer.save(str(folder / TOKENIZER), pretty=False)
     LinearModel.load(work / train.LINEAR, SIGNALS).save(folder / LINEAR)
     manifest = Manifest(
@@ -44,8 +40,8 @@ def export(settings: Training, work: Path, folder: Path, name: str, version: int
         opening=opened.opening,
         closing=opened.closing,
         clear={},
-        stack=Stack((0.0,) * 5, dict.fromkeys(SIGNALS, 0.0), dict.fromkeys(SIGNALS, Thresholds(1.0, 1.0))),
-        files={file: artefact.digest(folder / file) for file in (ENCODER, MIDDLE, TOKENIZER, LINEAR)},
+        stack=Stack((0.0,) * len(OPINIONS), dict.fromkeys(SIGNALS, 0.0), dict.fromkeys(SIGNALS, Thresholds(1.0, 1.0))),
+        files={file: artefact.digest(folder / file) for file in (ENCODER, TOKENIZER, LINEAR)},
         data=train.data_digest(),
         training=settings,
         metrics={},
@@ -54,7 +50,7 @@ def export(settings: Training, work: Path, folder: Path, name: str, version: int
     return manifest
 
 
-def to_onnx(network: Network | Convolution, path: Path) -> None:
+def to_onnx(network: Network, path: Path) -> None:
     """Write the network as ONNX with int8 weights, for one row of any length."""
     whole = _Sized(network.eval())
     row = torch.arange(4, 16).unsqueeze(0), torch.ones(1, 12)
@@ -79,7 +75,7 @@ def to_onnx(network: Network | Convolution, path: Path) -> None:
 class _Sized(nn.Module):
     """One row without padding needs no attention mask."""
 
-    def __init__(self, network: Network | Convolution):
+    def __init__(self, network: Network):
         super().__init__()
         self.network = network
 

@@ -35,20 +35,19 @@ BLOCKS = (Block("turn", 4, 1.0), Block("folded", 4, 0.5), Block("customer", 2, 0
 
 
 class TurnText(NamedTuple):
-    """The texts of one judged turn, as `BLOCKS`, its fact (an index into `FACTS`), and the signals that rules found in it."""
+    """The texts of one judged turn, as `BLOCKS`, and its fact (an index into `FACTS`)."""
 
     blocks: tuple[str, ...]
     fact: int
-    rules: frozenset[str]
 
 
-def turn_text(roles: Sequence[Role], cleans: Sequence[str], i: int, folded: str, rules: frozenset[str]) -> TurnText:
+def turn_text(roles: Sequence[Role], cleans: Sequence[str], i: int, folded: str) -> TurnText:
     """What is seen of turn `i` of a conversation in clean text, with up to `CONTEXT` turns before it."""
     before = range(max(0, i - CONTEXT), i)
     customer = next((cleans[j] for j in reversed(before) if roles[j] == "customer"), "")
     agent = next((cleans[j] for j in reversed(before) if roles[j] == "agent"), "")
     fact = FACTS.index(f"after {roles[i - 1]}" if i else "no context")
-    return TurnText((cleans[i], "" if folded == cleans[i] else folded, customer, agent), fact, rules)
+    return TurnText((cleans[i], "" if folded == cleans[i] else folded, customer, agent), fact)
 
 
 def grams(texts: Sequence[str], block: int) -> Iterator[tuple[npt.NDArray[np.uint32], npt.NDArray[np.intp]]]:

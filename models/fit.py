@@ -13,7 +13,6 @@ import torch
 from torch import Tensor
 from torch.nn.functional import binary_cross_entropy_with_logits as cross_entropy
 
-from models.convolution import Convolution
 from models.network import Network
 from models.rows import SIGNALS, LabelledRow
 
@@ -47,7 +46,7 @@ class Batch(NamedTuple):
 
 
 def fit(
-    network: Network | Convolution,
+    network: Network,
     rows_of: Callable[[int], Sequence[LabelledRow]],
     weights: Tensor | None,
     schedule: Schedule,
@@ -60,8 +59,8 @@ def fit(
     Goes on from `checkpoint` where it is of the same schedule and the same number of rows.
     """
     network.to(device)
-    rows = rows_of(0)
-    steps = max(1, schedule.epochs) * -(-len(rows) // schedule.batch)
+    rows = rows_of(0) if schedule.epochs else []
+    steps = max(1, schedule.epochs * -(-len(rows) // schedule.batch))
     optimiser = torch.optim.AdamW(_groups(network, schedule.rate), lr=schedule.rate, weight_decay=0.01)
     rate = torch.optim.lr_scheduler.LambdaLR(optimiser, lambda step: min((step + 1) / (0.1 * steps), max(0.0, 1 - step / steps)))
     kept = Checkpoint(checkpoint, f"{schedule} {len(rows)}", {"network": network, "optimiser": optimiser, "rate": rate})
@@ -89,7 +88,7 @@ def fit(
     network.eval()
 
 
-def _loss(network: Network | Convolution, batch: Batch, weights: Tensor | None, device: str) -> Tensor:
+def _loss(network: Network, batch: Batch, weights: Tensor | None, device: str) -> Tensor:
     ids, turn, shows, marked = (tensor.to(device) for tensor in batch[:4])
     with _mixed(device):
         by_turn, by_token = network(ids, turn)
@@ -131,7 +130,7 @@ class Scored(NamedTuple):
     tokens: Array
 
 
-def scores(network: Network | Convolution, rows: Sequence[LabelledRow], device: str = "cpu") -> list[Scored]:
+def scores(network: Network, rows: Sequence[LabelledRow], device: str = "cpu") -> list[Scored]:
     """What the network says of each row."""
     network.to(device).eval()
     found: dict[int, Scored] = {}
@@ -149,12 +148,12 @@ def class_weights(shows: npt.NDArray[np.bool_]) -> Tensor:
     return torch.from_numpy(np.sqrt((len(shows) - positive) / np.maximum(positive, 1)))
 
 
-def _groups(network: Network | Convolution, rate: float) -> list[dict[str, object]]:
+def _groups(network: Network, rate: float) -> list[dict[str, object]]:
     """Parameters by layer, with a lower rate the further from the heads (J. Howard and S. Ruder 2018)."""
     groups: dict[float, list[Tensor]] = {}
     for name, parameter in network.named_parameters():
         scale = _HEADS
-        if isinstance(network, Network) and name.startswith("encoder."):
+        if name.startswith("encoder."):
             layers = network.encoder.config.num_hidden_layers
             number = name.split(".layer.", 1)[1].split(".", 1)[0] if ".layer." in name else None
             scale = _LAYER_DECAY ** (layers if number is None else layers - 1 - int(number))

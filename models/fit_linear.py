@@ -16,17 +16,17 @@ SEEN = 2
 """A hash that fewer examples show gets no weight."""
 
 
-def design(turns: Sequence[TurnText], signals: Sequence[str]) -> csr_matrix:
+def design(turns: Sequence[TurnText]) -> csr_matrix:
     """The features of `turns` as scikit-learn wants them."""
-    rows, columns, values = entries(turns, signals)
-    return csr_matrix((values, (rows, columns)), shape=(len(turns), HASHED + len(FACTS) + len(signals)))
+    rows, columns, values = entries(turns)
+    return csr_matrix((values, (rows, columns)), shape=(len(turns), HASHED + len(FACTS)))
 
 
 def fit(
     turns: Sequence[TurnText], shows: npt.NDArray[np.bool_], signals: Sequence[str], agents: npt.NDArray[np.bool_]
 ) -> LinearModel:
     """The model of `turns` and what they show (turns x signals); "any" is learned from the agents' turns alone."""
-    features = design(turns, signals)
+    features = design(turns)
     seen = np.bincount(features.indices, minlength=features.shape[1]) >= SEEN
     kept = np.flatnonzero(seen)
     weights = np.zeros((features.shape[1], len(signals) + 1), dtype=np.float32)

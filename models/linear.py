@@ -17,12 +17,12 @@ Matrix = npt.NDArray[np.float32]
 class LinearModel:
     """Log-odds of each signal, and of any signal at all, for judged turns.
 
-    `weights` has one row for each hash, then one for each of `FACTS`, then one for each of `signals` that a rule may have
-    found, and a column for each of `signals` and a last one for "any"; `bias` one number for each column.
+    `weights` has one row for each hash, then one for each of `FACTS`, and a column for each of `signals` and a last one for
+    "any"; `bias` one number for each column.
     """
 
     def __init__(self, signals: Sequence[str], weights: Matrix, bias: Matrix):
-        if weights.shape != (HASHED + len(FACTS) + len(signals), len(signals) + 1) or bias.shape != (len(signals) + 1,):
+        if weights.shape != (HASHED + len(FACTS), len(signals) + 1) or bias.shape != (len(signals) + 1,):
             raise ValueError(f"weights {weights.shape} and bias {bias.shape} do not fit {len(signals)} signals")
         self.signals = tuple(signals)
         self._weights = weights
@@ -53,36 +53,29 @@ class LinearModel:
 
     def _column(self, turns: Sequence[TurnText], k: int) -> Matrix:
         if k not in self._columns:
-            self._columns[k] = np.ascontiguousarray(self._weights[:, k, None])
-        return np.asarray(self._sums(turns, self._columns[k])[:, 0] + self._bias[k])
+            self._columns[k] = np.ascontiguousarray(self._weights[:, k])
+        return np.asarray(self._sums(turns, self._columns[k]) + self._bias[k])
 
     def _sums(self, turns: Sequence[TurnText], weights: Matrix) -> Matrix:
-        found = np.zeros((len(turns), weights.shape[1]), dtype=np.float32)
+        """Weighted sums of each turn's rows of `weights`, a matrix or one column."""
+        found = weights[[HASHED + turn.fact for turn in turns]]
         for number, block in enumerate(BLOCKS):
             filled = [i for i, turn in enumerate(turns) if turn.blocks[number]]
             if not filled:
                 continue
-            sums = np.zeros((len(filled), weights.shape[1]), dtype=np.float32)
+            sums = np.zeros((len(filled), *weights.shape[1:]), dtype=np.float32)
             counts = np.zeros(len(filled), dtype=np.int64)
             for hashes, text_of in grams([turns[i].blocks[number] for i in filled], number):
                 if hashes.size:
                     first = np.flatnonzero(np.r_[True, text_of[1:] != text_of[:-1]])
                     sums[text_of[first]] += np.add.reduceat(weights[hashes], first, axis=0)
-                    counts += np.bincount(text_of, minlength=len(filled))
-            found[filled] += sums * (block.weight / np.sqrt(np.maximum(counts, 1), dtype=np.float32))[:, None]
-        found += weights[[HASHED + turn.fact for turn in turns]]
-        for i, turn in enumerate(turns):
-            for row in rule_rows(turn, self.signals):
-                found[i] += weights[row]
+                    counts[text_of[first]] += np.diff(np.r_[first, hashes.size])
+            scale = block.weight / np.sqrt(np.maximum(counts, 1), dtype=np.float32)
+            found[filled] += sums * (scale[:, None] if sums.ndim == 2 else scale)
         return found
 
 
-def rule_rows(turn: TurnText, signals: Sequence[str]) -> list[int]:
-    """The rows of the signals that rules found in a turn."""
-    return [HASHED + len(FACTS) + signals.index(signal) for signal in sorted(turn.rules) if signal in signals]
-
-
-def entries(turns: Sequence[TurnText], signals: Sequence[str]) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.intp], Matrix]:
+def entries(turns: Sequence[TurnText]) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.intp], Matrix]:
     """The same features as a sparse matrix to train on: (rows, columns, values); a hash may stand several times in a row."""
     rows, columns, values = [], [], []
     for number, block in enumerate(BLOCKS):
@@ -92,8 +85,7 @@ def entries(turns: Sequence[TurnText], signals: Sequence[str]) -> tuple[npt.NDAr
         rows.append(text_of)
         columns.append(np.concatenate([part[0] for part in parts]).astype(np.intp))
         values.append((block.weight / np.sqrt(np.maximum(counts, 1), dtype=np.float32))[text_of].astype(np.float32))
-    extra = [(i, row) for i, turn in enumerate(turns) for row in (HASHED + turn.fact, *rule_rows(turn, signals))]
-    rows.append(np.array([i for i, _ in extra], dtype=np.intp))
-    columns.append(np.array([row for _, row in extra], dtype=np.intp))
-    values.append(np.ones(len(extra), dtype=np.float32))
+    rows.append(np.arange(len(turns), dtype=np.intp))
+    columns.append(np.array([HASHED + turn.fact for turn in turns], dtype=np.intp))
+    values.append(np.ones(len(turns), dtype=np.float32))
     return np.concatenate(rows), np.concatenate(columns), np.concatenate(values)

@@ -19,7 +19,7 @@ Array = npt.NDArray[np.float64]
 class Opinions(NamedTuple):
     """Cells of examples x signals; `asked` are those that a turn's role allows. `opinions`: examples x signals x `stack.OPINIONS`.
 
-    `first` and `second`: the highest log-odds by which linear and middle tier decide whether a turn is clear.
+    `first` and `second`: the two numbers by which the linear tier clears a turn (`artefact.Clear`).
     """
 
     opinions: Array

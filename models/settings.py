@@ -34,14 +34,6 @@ class Student(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     label_weight: float = 0.4
 
 
-class Middle(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Distillation into the convolution."""
-
-    epochs: int = 8
-    batch: int = 64
-    rate: float = 4e-4
-
-
 class Training(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Everything that decides a run besides the training text.
 
@@ -53,7 +45,6 @@ class Training(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     calibration: tuple[str, ...] = ("b15", "b17", "b18")
     teacher: Teacher = Teacher()
     student: Student = Student()
-    middle: Middle = Middle()
 
 
 def load(path: Path | None) -> Training:

@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 Array = npt.NDArray[np.float64]
-OPINIONS = ("linear", "encoder", "rule", "rule score")
+OPINIONS = ("linear", "encoder", "rule")
 
 
 class Thresholds(msgspec.Struct, frozen=True):
@@ -36,10 +36,9 @@ class Stack(msgspec.Struct, frozen=True):
 
 
 def opinions(signals: Sequence[str], linear: npt.ArrayLike, encoder: npt.ArrayLike, rules: Mapping[str, float]) -> Array:
-    """Signals x `OPINIONS`: log-odds by both tiers, whether a rule hit, and the log-odds of its score (0 without one)."""
-    hits = [float(signal in rules) for signal in signals]
-    scores = [_log_odds(rules[signal]) if signal in rules else 0.0 for signal in signals]
-    return np.stack([np.asarray(linear, dtype=np.float64), np.asarray(encoder, dtype=np.float64), hits, scores], axis=1)
+    """Signals x `OPINIONS`: log-odds by both tiers, and those of the score of the rule that hit, 0 where none did."""
+    hits = [_log_odds(rules[signal]) if signal in rules else 0.0 for signal in signals]
+    return np.stack([np.asarray(linear, dtype=np.float64), np.asarray(encoder, dtype=np.float64), hits], axis=1)
 
 
 def _log_odds(probability: float) -> float:

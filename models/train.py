@@ -1,7 +1,7 @@
-"""The road from training text to weights: linear tier, teacher, middle tier, student; what is done is not done twice.
+"""The road from training text to weights: linear tier, teacher, student; what is done is not done twice.
 
-Distillation (G. Hinton et al. 2015): the smaller models learn from labels and from the teacher's scores, which are worked
-out once; the student starts as the teacher's first layers.
+Distillation (G. Hinton et al. 2015): the student starts as the teacher's first layers and learns from labels and from the
+teacher's scores, which are worked out once.
 """
 
 import hashlib
@@ -15,21 +15,21 @@ import numpy.typing as npt
 import torch
 
 from lexicons.load import packaged
-from models import base, convolution, fit, fit_linear
-from models.convolution import Convolution
+from models import base, fit, fit_linear
 from models.dataset import DATA, Example, load
 from models.features import TurnText, turn_text
 from models.inputs import RowMaker
 from models.linear import LinearModel
 from models.network import Network
 from models.rows import SIGNALS, LabelledRow, changed, labelled, other_forms, row, unlabelled
-from models.settings import Middle, Student, Training
+from models.settings import Training
+from screening.detect.vocabulary import Vocabulary
 from screening.normalise.clean import clean_text
-from screening.pipeline import Screener
+from screening.normalise.fold import Folder
 
-LINEAR, TEACHER, STUDENT, MIDDLE = "linear.npz", "teacher.pt", "student.pt", "middle.pt"
+LINEAR, TEACHER, STUDENT = "linear.npz", "teacher.pt", "student.pt"
 VERSIONS = 2
-"""Texts of each example that the smaller models see: as written, and augmented."""
+"""Texts of each example that the student sees: as written, and augmented."""
 Say = Callable[[str], None]
 
 
@@ -59,24 +59,20 @@ def shows(examples: Sequence[Example]) -> npt.NDArray[np.bool_]:
     return np.array([[any(label.signal == s for label in e.record.labels) for s in SIGNALS] for e in examples], dtype=bool)
 
 
-def texts(examples: Sequence[Example]) -> list[TurnText]:
-    """What the linear tier sees of each example, with what the packaged rules find."""
-    screener = Screener()
-    folder = screener.vocabulary.folder
+def texts(examples: Sequence[Example], folder: Folder) -> list[TurnText]:
+    """What the linear tier sees of each example."""
     found = []
-    for example, screening in zip(examples, screener.screen_many(e.record.conversation for e in examples), strict=True):
+    for example in examples:
         turns = example.record.conversation.turns
-        last = len(turns) - 1
         cleans = [clean_text(turn.text).clean for turn in turns]
-        hits = frozenset(f.signal for f in screening.flags if f.turn == last and f.status == "active" and f.source.kind == "rule")
-        found.append(turn_text([turn.role for turn in turns], cleans, last, folder.text(cleans[last]), hits & set(SIGNALS)))
+        found.append(turn_text([turn.role for turn in turns], cleans, len(turns) - 1, folder.text(cleans[-1])))
     return found
 
 
 def train_linear(examples: Sequence[Example], work: Path, say: Say) -> LinearModel:
     """The linear tier, into `work`."""
     agents = np.array([e.record.conversation.turns[-1].role == "agent" for e in examples])
-    model = fit_linear.fit(texts(examples), shows(examples), SIGNALS, agents)
+    model = fit_linear.fit(texts(examples, Vocabulary(packaged()).folder), shows(examples), SIGNALS, agents)
     model.save(work / LINEAR)
     say(f"linear tier: {len(examples)} examples")
     return model
@@ -115,7 +111,7 @@ def train_teacher(settings: Training, examples: Sequence[Example], work: Path, s
 def distilled(
     settings: Training, teacher: Network, examples: Sequence[Example], say: Say, device: str = "cpu"
 ) -> list[list[LabelledRow]]:
-    """For each of `VERSIONS` texts the rows that the smaller models learn: targets between labels and the teacher's scores.
+    """For each of `VERSIONS` texts the rows that the student learns: targets between labels and the teacher's scores.
 
     Agents' turns of the context come in as well, with the teacher's scores alone: nobody labelled them.
     """
@@ -139,35 +135,10 @@ def train_student(
     student, _ = open_network(settings, settings.student.layers)
     weights = teacher.state_dict()
     student.load_state_dict({name: weights[name] for name in student.state_dict()})
-    _distil(student, settings, settings.student, rows, work / STUDENT, _named("student", say), device)
-    return student
-
-
-def untrained_middle(settings: Training) -> Convolution:
-    """The convolution over the base encoder's word vectors."""
-    return convolution.over(open_network(settings)[0], len(SIGNALS))
-
-
-def train_middle(
-    settings: Training, rows: Sequence[Sequence[LabelledRow]], work: Path, say: Say, device: str = "cpu"
-) -> Convolution:
-    """The convolution, trained on the same rows."""
-    middle = untrained_middle(settings)
-    _distil(middle, settings, settings.middle, rows, work / MIDDLE, _named("middle tier", say), device)
-    return middle
-
-
-def _distil(
-    network: Network | Convolution,
-    settings: Training,
-    own: Student | Middle,
-    rows: Sequence[Sequence[LabelledRow]],
-    checkpoint: Path,
-    say: Say,
-    device: str,
-) -> None:
+    own = settings.student
     schedule = fit.Schedule(own.epochs, own.batch, own.rate, settings.seed)
-    fit.fit(network, lambda epoch: rows[epoch % VERSIONS], None, schedule, checkpoint, say, device)
+    fit.fit(student, lambda epoch: rows[epoch % VERSIONS], None, schedule, work / STUDENT, _named("student", say), device)
+    return student
 
 
 def _softened(own: LabelledRow, scored: fit.Scored, label_weight: float) -> LabelledRow:
@@ -193,6 +164,5 @@ def train(settings: Training, work: Path, say: Say, device: str = "cpu", data: P
     if not (work / LINEAR).exists():
         train_linear(trained, work, say)
     teacher = train_teacher(settings, trained, work, say, device)
-    rows = distilled(settings, teacher, trained, say, device)
-    train_middle(settings, rows, work, say, device)
+    rows = distilled(settings, teacher, trained, say, device) if settings.student.epochs else []
     train_student(settings, teacher, rows, work, say, device)
