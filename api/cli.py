@@ -2,7 +2,7 @@
 
 import typer
 
-from api import wiring
+from api import classifiers
 from models import cli as cli_models
 from screening import cli, cli_lexicon, cli_options, cli_report
 
@@ -28,7 +28,7 @@ app.add_typer(cli_lexicon.standard_app, name="standard")
 
 def main() -> None:
     """Entry point of the console script."""
-    cli_options.wire_classifiers(wiring.classifiers)
+    cli_options.wire_classifiers(classifiers.opened)
     app()
 
 

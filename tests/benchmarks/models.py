@@ -30,8 +30,8 @@ from screening.pipeline import Screener
 screener = Screener()
 before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 start = time.process_time()
-from api.wiring import classifiers
-detectors = classifiers()
+from api.classifiers import opened
+detectors = opened()
 print(time.process_time() - start, before, end=" ")
 screener = Screener(detectors=detectors)
 from screening.types import Conversation, Turn

@@ -6,7 +6,7 @@ from pathlib import Path
 from screening.detect.detector import Detector
 
 
-def classifiers(folder: Path | None = None) -> Sequence[Detector]:
+def opened(folder: Path | None = None) -> Sequence[Detector]:
     """The classifier of an artefact folder, or the packaged one; raises `InputError` where its files are not what they should be."""
     from models.artefact import DEFAULT  # noqa: PLC0415 - ONNX Runtime loads only where something is screened
     from models.cascade import Cascade  # noqa: PLC0415
