@@ -54,7 +54,7 @@ def _typing(turn: Marked, random: Random) -> Marked:
             out.chars.insert(-1, char)
             out.marks.insert(-1, mark)
         elif char in _PUNCTUATION and draw < 0.5:
-            _put(out, random.choice(" ~，。"), mark)
+            _put(out, random.choice(" ~,。"), mark)
         else:
             _put(out, char, mark)
     return out
