@@ -2,6 +2,7 @@
 
 import typer
 
+from api import cli_service
 from screening import cli, cli_lexicon, cli_report
 
 app = typer.Typer(
@@ -15,6 +16,7 @@ app.command("screen")(cli.screen)
 app.command("report")(cli_report.report)
 app.command("replay")(cli.replay)
 app.command("evaluate")(cli.evaluate)
+app.add_typer(cli_service.db_app, name="db")
 app.add_typer(cli.batch_app, name="batch")
 app.add_typer(cli.measure_app, name="measure")
 app.add_typer(cli_lexicon.lexicon_app, name="lexicon")
