@@ -3,15 +3,18 @@
 from sqlalchemy import CheckConstraint, Index, String, UniqueConstraint
 from sqlalchemy.orm import Mapped, mapped_column
 
-from api.store.base import Base, Body, Id, Json, Name, Time, Word, one_of, refers_to
+from api.store.base import Base, BigInt, Body, Id, Json, Name, Time, Word, one_of, refers_to
 
-JOB_KINDS = ("bulk", "file", "rescreen", "back_test", "reencrypt")
-JOB_STATES = ("receiving", "queued", "running", "done", "failed", "cancelled")
+JOB_KINDS = ("ingest", "rescreen", "back_test", "reencrypt")
+JOB_STATES = ("queued", "running", "done", "failed", "cancelled")
 ITEM_STATES = ("queued", "leased", "done", "failed", "cancelled")
 
 
 class Job(Base):
-    """A piece of work. `total` is null until all items are known; `parameters` is JSON of the kind."""
+    """A piece of work. `total` counts its inputs and is null until all are known; `done` + `refused` reaches it.
+
+    `parameters` is JSON of the kind, `counts` JSON of what came of the inputs.
+    """
 
     __tablename__ = "jobs"
     __table_args__ = (
@@ -30,7 +33,7 @@ class Job(Base):
     total: Mapped[int | None]
     done: Mapped[int] = mapped_column(default=0)
     refused: Mapped[int] = mapped_column(default=0)
-    cancel_requested: Mapped[bool] = mapped_column(default=False)
+    counts: Mapped[Json] = mapped_column(default="{}")
     error: Mapped[str | None] = mapped_column(String(2000))
     created_at: Mapped[Time]
     started_at: Mapped[Time | None]
@@ -40,7 +43,8 @@ class Job(Base):
 class JobItem(Base):
     """Block `n` of a job: up to some hundred inputs that one worker does in one transaction, under a lease.
 
-    `body` holds the inputs (packed); it is dropped when the block is done. `first_row` is the row of its first input.
+    `body` is the JSON array of the inputs (packed); when the block is done, it is dropped or holds the block's result. `first`
+    and `last` are the places of its inputs. Block 0 stands for planning: reading the job's source and making the other blocks.
     """
 
     __tablename__ = "job_items"
@@ -55,7 +59,8 @@ class JobItem(Base):
     job_id: Mapped[int] = refers_to("jobs.id")
     n: Mapped[int]
     state: Mapped[Word]
-    first_row: Mapped[int]
+    first: Mapped[int] = mapped_column(BigInt)
+    last: Mapped[int] = mapped_column(BigInt)
     count: Mapped[int]
     body: Mapped[Body | None]
     worker: Mapped[Name | None]
@@ -66,14 +71,18 @@ class JobItem(Base):
 
 
 class JobError(Base):
-    """An input that a job refused, with its row and the reason; never its text."""
+    """An input that a job refused, with the reason; never its text.
+
+    `place` counts the inputs of the source from 1; `row` is the row in the file where the reader names one.
+    """
 
     __tablename__ = "job_errors"
-    __table_args__ = (UniqueConstraint("job_id", "row"),)
+    __table_args__ = (Index(None, "job_id", "id"),)
 
     id: Mapped[Id]
     job_id: Mapped[int] = refers_to("jobs.id")
-    row: Mapped[int]
+    place: Mapped[int] = mapped_column(BigInt)
+    row: Mapped[int | None]
     external_id: Mapped[str | None] = mapped_column(String(200))
     code: Mapped[Word]
     message: Mapped[str] = mapped_column(String(2000))

@@ -72,15 +72,13 @@ def upgrade() -> None:
         sa.Column("total", sa.Integer(), nullable=True),
         sa.Column("done", sa.Integer(), nullable=False),
         sa.Column("refused", sa.Integer(), nullable=False),
-        sa.Column("cancel_requested", sa.Boolean(), nullable=False),
+        sa.Column("counts", sa.Text(), nullable=False),
         sa.Column("error", sa.String(length=2000), nullable=True),
         sa.Column("created_at", sa.BigInteger(), nullable=False),
         sa.Column("started_at", sa.BigInteger(), nullable=True),
         sa.Column("finished_at", sa.BigInteger(), nullable=True),
-        sa.CheckConstraint("kind IN ('bulk', 'file', 'rescreen', 'back_test', 'reencrypt')", name=op.f("ck_jobs_kind")),
-        sa.CheckConstraint(
-            "state IN ('receiving', 'queued', 'running', 'done', 'failed', 'cancelled')", name=op.f("ck_jobs_state")
-        ),
+        sa.CheckConstraint("kind IN ('ingest', 'rescreen', 'back_test', 'reencrypt')", name=op.f("ck_jobs_kind")),
+        sa.CheckConstraint("state IN ('queued', 'running', 'done', 'failed', 'cancelled')", name=op.f("ck_jobs_state")),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_jobs")),
     )
     op.create_index(op.f("ix_jobs_state_id"), "jobs", ["state", "id"], unique=False)
@@ -120,22 +118,24 @@ def upgrade() -> None:
         "job_errors",
         sa.Column("id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
         sa.Column("job_id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
-        sa.Column("row", sa.Integer(), nullable=False),
+        sa.Column("place", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
+        sa.Column("row", sa.Integer(), nullable=True),
         sa.Column("external_id", sa.String(length=200), nullable=True),
         sa.Column("code", sa.String(length=40), nullable=False),
         sa.Column("message", sa.String(length=2000), nullable=False),
         sa.Column("at", sa.BigInteger(), nullable=False),
         sa.ForeignKeyConstraint(["job_id"], ["jobs.id"], name=op.f("fk_job_errors_job_id"), ondelete="RESTRICT"),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_job_errors")),
-        sa.UniqueConstraint("job_id", "row", name=op.f("uq_job_errors_job_id_row")),
     )
+    op.create_index(op.f("ix_job_errors_job_id_id"), "job_errors", ["job_id", "id"], unique=False)
     op.create_table(
         "job_items",
         sa.Column("id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
         sa.Column("job_id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
         sa.Column("n", sa.Integer(), nullable=False),
         sa.Column("state", sa.String(length=40), nullable=False),
-        sa.Column("first_row", sa.Integer(), nullable=False),
+        sa.Column("first", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
+        sa.Column("last", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
         sa.Column("count", sa.Integer(), nullable=False),
         sa.Column("body", sa.LargeBinary(), nullable=True),
         sa.Column("worker", sa.String(length=200), nullable=True),
