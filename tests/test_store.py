@@ -1,10 +1,8 @@
-import os
 import threading
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from sqlalchemy import create_engine, inspect, make_url, select, text
+from sqlalchemy import inspect, select, text
 from sqlalchemy.exc import DBAPIError, IntegrityError
 
 from api.store import migrations, search
@@ -14,36 +12,6 @@ from api.store.tables import CandidateSignal, Revision, StoredCandidate, StoredC
 from api.store.tables_access import AuditEntry
 from screening.errors import InputError
 from screening.normalise.clean import clean_text
-
-POSTGRES = os.environ.get("SCREENING_TEST_POSTGRES")
-
-
-def fresh_postgres(name: str) -> str:
-    """An empty database of this name beside the one of the setting."""
-    url = make_url(POSTGRES or "").set(drivername="postgresql+psycopg")
-    admin = create_engine(url, isolation_level="AUTOCOMMIT")
-    with admin.connect() as connection:
-        connection.exec_driver_sql(f'DROP DATABASE IF EXISTS "{name}" WITH (FORCE)')
-        connection.exec_driver_sql(f'CREATE DATABASE "{name}"')
-    admin.dispose()
-    return url.set(database=name).render_as_string(hide_password=False)
-
-
-@pytest.fixture(
-    params=[
-        "sqlite",
-        pytest.param(
-            "postgres",
-            marks=[pytest.mark.postgres, pytest.mark.skipif(not POSTGRES, reason="SCREENING_TEST_POSTGRES is not set")],
-        ),
-    ]
-)
-def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Store]:
-    url = f"sqlite:///{tmp_path / 'store.db'}" if request.param == "sqlite" else fresh_postgres("screening_test_store")
-    opened = Store(url)
-    migrations.upgrade(opened)
-    yield opened
-    opened.close()
 
 
 def add_candidate(store: Store, **fields: object) -> int:
