@@ -18,6 +18,7 @@ class StoredConversation(Base):
         CheckConstraint(one_of("channel", *CHANNELS), name="channel"),
         Index(None, "vendor_id", "started_at"),
         Index(None, "agent_id", "started_at"),
+        Index(None, "customer_id", "started_at"),
         Index(None, "started_at"),
     )
 
@@ -123,7 +124,14 @@ class StoredCandidate(Base):
         UniqueConstraint("screening_id", "n"),
         # the parent of candidate_signals' key: status and priority are handed down by the database itself
         UniqueConstraint("id", "status", "priority"),
-        Index("ix_candidates_queue", "status", "priority", "id"),
+        # what a page is filtered by on the way stands in the index, so that rows that do not match are passed without a look
+        Index("ix_candidates_queue", "status", "priority", "id", "score", "occurred_at", "level", "channel"),
+        Index(
+            "ix_candidates_free",
+            *("priority", "id"),
+            sqlite_where=text("status = 'open' AND assignee_id IS NULL"),
+            postgresql_where=text("status = 'open' AND assignee_id IS NULL"),
+        ),
         Index("ix_candidates_queue_vendor", "status", "vendor_id", "priority", "id"),
         Index("ix_candidates_queue_level", "status", "level", "priority", "id"),
         Index("ix_candidates_queue_clause", "status", "clause", "priority", "id"),

@@ -59,6 +59,7 @@ def upgrade() -> None:
         sa.UniqueConstraint("external_id", name=op.f("uq_conversations_external_id")),
     )
     op.create_index(op.f("ix_conversations_agent_id_started_at"), "conversations", ["agent_id", "started_at"], unique=False)
+    op.create_index(op.f("ix_conversations_customer_id_started_at"), "conversations", ["customer_id", "started_at"], unique=False)
     op.create_index(op.f("ix_conversations_started_at"), "conversations", ["started_at"], unique=False)
     op.create_index(op.f("ix_conversations_vendor_id_started_at"), "conversations", ["vendor_id", "started_at"], unique=False)
     op.create_table(
@@ -342,7 +343,20 @@ def upgrade() -> None:
         postgresql_where=sa.text("status = 'claimed'"),
     )
     op.create_index(op.f("ix_candidates_conversation_id_status"), "candidates", ["conversation_id", "status"], unique=False)
-    op.create_index("ix_candidates_queue", "candidates", ["status", "priority", "id"], unique=False)
+    op.create_index(
+        "ix_candidates_free",
+        "candidates",
+        ["priority", "id"],
+        unique=False,
+        sqlite_where=sa.text("status = 'open' AND assignee_id IS NULL"),
+        postgresql_where=sa.text("status = 'open' AND assignee_id IS NULL"),
+    )
+    op.create_index(
+        "ix_candidates_queue",
+        "candidates",
+        ["status", "priority", "id", "score", "occurred_at", "level", "channel"],
+        unique=False,
+    )
     op.create_index("ix_candidates_queue_agent", "candidates", ["status", "agent_id", "priority", "id"], unique=False)
     op.create_index("ix_candidates_queue_channel", "candidates", ["status", "channel", "priority", "id"], unique=False)
     op.create_index("ix_candidates_queue_clause", "candidates", ["status", "clause", "priority", "id"], unique=False)
