@@ -50,7 +50,7 @@ _KEY_PREFIX, _SESSION_PREFIX = "sk_", "ss_"
 _REMEMBERED_SECONDS = 5
 _REMEMBERED = 10_000
 _USE_NOTED_SECONDS = 600
-_Row = TypeVar("_Row", bound=tuple[Any, ...])
+_Statement = TypeVar("_Statement", bound=Select[*tuple[Any, ...]])
 
 # Both stand in the OpenAPI document; the tokens themselves are read below.
 _bearer = HTTPBearer(auto_error=False, description="An API key (sk_...) or a session's token (ss_...).")
@@ -94,9 +94,7 @@ def digest(token: str) -> bytes:
     return hashlib.sha256(token.encode()).digest()
 
 
-def scoped(
-    statement: Select[_Row], principal: Principal, vendor: InstrumentedAttribute[Any] | ColumnElement[Any]
-) -> Select[_Row]:
+def scoped(statement: _Statement, principal: Principal, vendor: InstrumentedAttribute[Any] | ColumnElement[Any]) -> _Statement:
     """The statement over the principal's own data only; `vendor` is the column that says whose a row is."""
     return statement if principal.vendor_id is None else statement.where(vendor == principal.vendor_id)
 

@@ -2,10 +2,12 @@
 
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
+from zoneinfo import ZoneInfo
 
 from api.clock import Clock
 from api.engine import ScreeningEngine
 from api.rates import Rates
+from api.results import Keeping
 from api.settings import Settings
 from api.store.bodies import Bodies
 from api.store.engine import Store
@@ -46,3 +48,8 @@ def build(settings: Settings, clock: Clock, engine: ScreeningEngine | None = Non
         engine=engine or ScreeningEngine(lambda: open_screener(settings), queue_turns=settings.queue_turns),
         rates=Rates(settings.rate_per_minute),
     )
+
+
+def keeping(service: Service) -> Keeping:
+    """What storing needs to know; raises `NotReadyError` before the lexicon is loaded."""
+    return Keeping(service.bodies, service.settings, ZoneInfo(service.engine.screener.profile.timezone))

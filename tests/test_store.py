@@ -198,8 +198,7 @@ TEXTS = {
 )
 def test_search_finds_two_characters_and_both_scripts(store: Store, words: str, expected: set[int]) -> None:
     with store.write() as session:
-        for revision, texts in TEXTS.items():
-            search.add(session, revision, [clean_text(one).clean for one in texts])
+        search.add(session, {revision: [clean_text(one).clean for one in texts] for revision, texts in TEXTS.items()})
     with store.read() as session:
         assert set(session.scalars(search.revisions(session, words))) == expected
 
@@ -212,7 +211,7 @@ def test_search_refuses_what_it_cannot_find(store: Store, words: str) -> None:
 
 def test_long_conversations_can_be_indexed(store: Store) -> None:
     with store.write() as session:
-        search.add(session, 1, ["".join(chr(0x4E00 + i % 20_000) for i in range(200_000))])
+        search.add(session, {1: ["".join(chr(0x4E00 + i % 20_000) for i in range(200_000))]})
     with store.read() as session:
         assert list(session.scalars(search.revisions(session, "一丁"))) == [1]
 

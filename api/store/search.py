@@ -3,7 +3,7 @@
 SQLite keeps them in an FTS5 table, PostgreSQL in a tsvector; both are asked for the bigrams side by side. One row a revision.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 
 from sqlalchemy import ColumnElement, Select, cast, column, select, table, text
 from sqlalchemy.dialects.postgresql import TSQUERY
@@ -38,23 +38,27 @@ def bigrams(clean_texts: Iterable[str]) -> list[str]:
     return grams
 
 
-def add(session: Session, revision_id: int, clean_texts: Iterable[str]) -> None:
-    """Make a revision findable. Conversations are indexed up to their first 16,000 characters."""
-    grams = bigrams(clean_texts)
+def add(session: Session, texts: Mapping[int, Iterable[str]]) -> None:
+    """Make revisions findable, given the clean texts of each; indexed are the first 16,000 characters."""
     if session.get_bind().dialect.name == "sqlite":
-        words = " ".join(grams)
-        session.execute(text("INSERT INTO search_index (rowid, grams) VALUES (:id, :grams)"), {"id": revision_id, "grams": words})
+        rows = [{"id": revision, "grams": " ".join(bigrams(clean))} for revision, clean in texts.items()]
+        statement = "INSERT INTO search_index (rowid, grams) VALUES (:id, :grams)"
     else:
-        places: dict[str, list[str]] = {}
-        for at, gram in enumerate(grams, 1):
-            if gram != BREAK:
-                places.setdefault(gram, []).append(str(at))
-        vector = " ".join(f"'{gram}':{','.join(at[:255])}" for gram, at in places.items())
-        statement = "INSERT INTO search_index (revision_id, grams) VALUES (:id, CAST(:vector AS tsvector))"
-        session.execute(text(statement), {"id": revision_id, "vector": vector})
+        rows = [{"id": revision, "grams": _vector(bigrams(clean))} for revision, clean in texts.items()]
+        statement = "INSERT INTO search_index (revision_id, grams) VALUES (:id, CAST(:grams AS tsvector))"
+    if rows:
+        session.execute(text(statement), rows)
 
 
-def revisions(session: Session, words: str) -> Select[tuple[int]]:
+def _vector(grams: Sequence[str]) -> str:
+    places: dict[str, list[str]] = {}
+    for at, gram in enumerate(grams, 1):
+        if gram != BREAK:
+            places.setdefault(gram, []).append(str(at))
+    return " ".join(f"'{gram}':{','.join(at[:255])}" for gram, at in places.items())
+
+
+def revisions(session: Session, words: str) -> Select[int]:
     """Selects the ids of revisions whose text holds all the words (cut at blanks), each as it stands.
 
     Raises `InputError` where a word is shorter than two characters.
