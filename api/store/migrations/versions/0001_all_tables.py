@@ -326,14 +326,7 @@ def upgrade() -> None:
         sa.UniqueConstraint("id", "status", "priority", name=op.f("uq_candidates_id_status_priority")),
         sa.UniqueConstraint("screening_id", "n", name=op.f("uq_candidates_screening_id_n")),
     )
-    op.create_index(
-        "ix_candidates_assignee",
-        "candidates",
-        ["assignee_id", "status", "priority", "id"],
-        unique=False,
-        sqlite_where=sa.text("assignee_id IS NOT NULL"),
-        postgresql_where=sa.text("assignee_id IS NOT NULL"),
-    )
+    op.create_index("ix_candidates_assignee", "candidates", ["assignee_id", "status", "priority", "id"], unique=False)
     op.create_index(
         "ix_candidates_claimed_until",
         "candidates",
@@ -359,11 +352,23 @@ def upgrade() -> None:
     )
     op.create_index("ix_candidates_queue_agent", "candidates", ["status", "agent_id", "priority", "id"], unique=False)
     op.create_index("ix_candidates_queue_channel", "candidates", ["status", "channel", "priority", "id"], unique=False)
-    op.create_index("ix_candidates_queue_clause", "candidates", ["status", "clause", "priority", "id"], unique=False)
-    op.create_index("ix_candidates_queue_level", "candidates", ["status", "level", "priority", "id"], unique=False)
+    op.create_index(
+        "ix_candidates_queue_clause",
+        "candidates",
+        ["status", "clause", "priority", "id", "score", "occurred_at", "level"],
+        unique=False,
+    )
+    op.create_index(
+        "ix_candidates_queue_level", "candidates", ["status", "level", "priority", "id", "score", "occurred_at"], unique=False
+    )
     op.create_index("ix_candidates_queue_score", "candidates", ["status", "score"], unique=False)
     op.create_index("ix_candidates_queue_time", "candidates", ["status", "occurred_at"], unique=False)
-    op.create_index("ix_candidates_queue_vendor", "candidates", ["status", "vendor_id", "priority", "id"], unique=False)
+    op.create_index(
+        "ix_candidates_queue_vendor",
+        "candidates",
+        ["status", "vendor_id", "priority", "id", "score", "occurred_at", "level"],
+        unique=False,
+    )
     op.create_table(
         "flags",
         sa.Column("id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
