@@ -13,6 +13,7 @@ from fastapi.security import APIKeyCookie, HTTPBearer
 from sqlalchemy import ColumnElement, Select, select
 from sqlalchemy.orm import InstrumentedAttribute, Session
 
+from api import audit
 from api.clock import SECOND
 from api.dependencies import ServiceDep
 from api.errors import ApiError
@@ -239,4 +240,6 @@ def add_key(
     )
     session.add(row)
     session.flush()
+    detail: dict[str, object] = {"name": name, "scopes": sorted(set(scopes)), "vendor_id": vendor_id}
+    audit.record(session, at=at, actor=by, action="key_added", subject=f"key:{token.prefix}", detail=detail)
     return row, token
