@@ -2,7 +2,7 @@
 
 import typer
 
-from api import cli_service
+from api import cli_service, cli_worker
 from screening import cli, cli_lexicon, cli_report
 
 app = typer.Typer(
@@ -16,6 +16,7 @@ app.command("screen")(cli.screen)
 app.command("report")(cli_report.report)
 app.command("replay")(cli.replay)
 app.command("evaluate")(cli.evaluate)
+app.command("worker")(cli_worker.worker)
 app.add_typer(cli_service.db_app, name="db")
 app.add_typer(cli.batch_app, name="batch")
 app.add_typer(cli.measure_app, name="measure")

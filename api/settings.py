@@ -59,6 +59,7 @@ class Settings(BaseSettings):
     weight_uncertainty: Weight = 4.0
     claim_minutes: Count = 15
 
+    spool: Path | None = None
     workers: Annotated[int, Field(ge=0, le=64)] = 1
     lease_seconds: Count = 60
     max_attempts: Count = 3
