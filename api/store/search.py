@@ -3,6 +3,8 @@
 SQLite keeps them in an FTS5 table, PostgreSQL in a tsvector; both are asked for the bigrams side by side. One row a revision.
 """
 
+import operator
+import re
 from collections.abc import Iterable, Mapping, Sequence
 
 from sqlalchemy import ColumnElement, Select, cast, column, select, table, text
@@ -15,6 +17,7 @@ from screening.normalise.clean import clean_text
 BREAK = "0"
 """Stands between turns and other gaps; one character, so it is never a bigram."""
 _LONGEST = 16_000  # the last position a tsvector counts is 16,383
+_RUN = re.compile(r"[^\W_]+")  # exactly the characters that are alphanumeric
 _fts = table("search_index", column("rowid"))
 _vectors = table("search_index", column("revision_id"), column("grams"))
 
@@ -23,16 +26,10 @@ def bigrams(clean_texts: Iterable[str]) -> list[str]:
     """The bigrams of clean texts in order, with `BREAK` wherever characters do not stand side by side."""
     grams: list[str] = []
     for clean in clean_texts:
-        before = ""
-        for char in clean:
-            if not char.isalnum():
-                before = ""
-                continue
-            if before:
-                grams.append(before + char)
-            elif grams and grams[-1] != BREAK:
+        for run in _RUN.findall(clean):
+            if grams and grams[-1] != BREAK:
                 grams.append(BREAK)
-            before = char
+            grams += map(operator.add, run, run[1:])
         if len(grams) >= _LONGEST:
             return grams[:_LONGEST]
     return grams
