@@ -50,7 +50,7 @@ def claim_next(session: Session, principal: Principal, filters: Filters, *, now:
         statement = matching(session, principal, own).limit(1).with_for_update(of=StoredCandidate, skip_locked=True)
         found = session.scalar(statement)
         if found is not None:
-            _hold(found, user, now, minutes)
+            hold(found, user, now, minutes)
             return found
     return None
 
@@ -70,7 +70,7 @@ def claim(session: Session, principal: Principal, candidate_id: int, *, now: int
         raise conflict("claimed", f"candidate {found.id} is held by {_name(session, found.assignee_id)} until {until}")
     if others and found.status == "open" and "assign" not in principal.actions:
         raise conflict("assigned", f"candidate {found.id} is assigned to {_name(session, found.assignee_id)}")
-    _hold(found, user, now, minutes)
+    hold(found, user, now, minutes)
     return found
 
 
@@ -110,7 +110,8 @@ def outdated(session: Session, conversation_id: int, screening_id: int) -> ApiEr
     return ApiError(409, "outdated", message, "/screening_id", headers={"X-Latest-Screening": str(latest)})
 
 
-def _hold(candidate: StoredCandidate, user: int, now: int, minutes: int) -> None:
+def hold(candidate: StoredCandidate, user: int, now: int, minutes: int) -> None:
+    """Let the user hold a candidate for this long from now."""
     candidate.status, candidate.assignee_id = "claimed", user
     candidate.claimed_until = now + minutes * 60 * SECOND
 
