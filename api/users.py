@@ -35,6 +35,15 @@ def add(session: Session, *, name: str, password: str, role: str, vendor_id: str
     return user
 
 
+def put(session: Session, *, name: str, password: str, role: str, by: str, at: int) -> User:
+    """Add a user, or give the one that is there this password and role."""
+    user = session.scalar(select(User).where(User.name == name))
+    if user is None:
+        return add(session, name=name, password=password, role=role, vendor_id=None, by=by, at=at)
+    change(session, user, {"password": password, "role": role, "active": True}, by=by, at=at)
+    return user
+
+
 def change(session: Session, user: User, values: dict[str, Any], *, by: str, at: int) -> None:
     """Change role, vendor, activity or password; whoever loses rights or gets a new password is logged out everywhere."""
     role, vendor_id = values.get("role", user.role), values.get("vendor_id", user.vendor_id)
