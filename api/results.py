@@ -6,7 +6,7 @@ from datetime import tzinfo
 from typing import Any, Literal, NamedTuple, cast
 
 import msgspec
-from sqlalchemy import Table, insert, select, update
+from sqlalchemy import Table, func, insert, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 
@@ -86,8 +86,15 @@ def insert_many(session: Session, mapped: type[Base], values: Sequence[dict[str,
     if not values:
         return []
     table = table_of(mapped)
-    statement = insert(table).returning(table.c.id, sort_by_parameter_order=True)
-    return list(session.execute(statement, values).scalars())
+    if session.get_bind().dialect.name == "sqlite":
+        statement = insert(table).returning(table.c.id, sort_by_parameter_order=True)
+        return list(session.execute(statement, values).scalars())
+    # psycopg takes longer to read one statement of many rows than to send the rows one by one, so the ids are taken first
+    sequence = func.pg_get_serial_sequence(table.name, "id")
+    numbers = select(func.nextval(sequence)).select_from(func.generate_series(1, len(values)))
+    ids = list(session.scalars(numbers))
+    session.execute(insert(table), [{"id": id_, **row} for id_, row in zip(ids, values, strict=True)])
+    return ids
 
 
 def _add_versions(session: Session, versions: Sequence[Versions]) -> list[str]:

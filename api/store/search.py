@@ -48,11 +48,13 @@ def add(session: Session, texts: Mapping[int, Iterable[str]]) -> None:
 
 
 def _vector(grams: Sequence[str]) -> str:
-    places: dict[str, list[str]] = {}
+    lexemes: dict[str, str] = {}
     for at, gram in enumerate(grams, 1):
-        if gram != BREAK:
-            places.setdefault(gram, []).append(str(at))
-    return " ".join(f"'{gram}':{','.join(at[:255])}" for gram, at in places.items())
+        if gram in lexemes:
+            lexemes[gram] += f",{at}"  # of more than 256 places PostgreSQL keeps the first ones
+        elif gram != BREAK:
+            lexemes[gram] = f"'{gram}':{at}"
+    return " ".join(lexemes.values())
 
 
 def revisions(session: Session, words: str) -> Select[int]:
