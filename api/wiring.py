@@ -14,9 +14,13 @@ from api.store.engine import Store
 from lexicons.load import PACKAGED, load
 from screening import profile
 from screening.pipeline import Screener
+from screening.types import Conversation, Turn
 
 if TYPE_CHECKING:
     from api.access import Principal
+
+# Word cutting and the reading of pinyin are loaded when they are first needed, which takes seconds: no caller should wait for it.
+_FIRST = Conversation(id="first", turns=(Turn("agent", "滚筒洗衣机 jia wo wei xin，加我微信，滚"),))
 
 
 @dataclass(frozen=True)
@@ -35,7 +39,9 @@ class Service:
 def open_screener(settings: Settings) -> Screener:
     """The screener of the settings; raises `LexiconError` or `InputError`."""
     lexicon = load(settings.lexicon or PACKAGED)
-    return Screener(lexicon, None if settings.profile is None else profile.load(settings.profile))
+    screener = Screener(lexicon, None if settings.profile is None else profile.load(settings.profile))
+    screener.screen(_FIRST)
+    return screener
 
 
 def build(settings: Settings, clock: Clock, engine: ScreeningEngine | None = None) -> Service:
