@@ -410,3 +410,49 @@ def test_uploads_left_by_crashes_are_swept_and_needed_ones_stay(service: Service
     assert fresh.name + ".part" in left
     unfinished.discard()
     fresh.discard()
+
+
+def test_with_a_key_nothing_of_an_upload_lies_readable_on_disk(
+    database: str, clock: TurnedClock, screener: Screener, tmp_path: Path
+) -> None:
+    import base64
+
+    if not database.startswith("sqlite"):
+        pytest.skip("the database's files are the server's")
+    keys = {"k1": base64.b64encode(bytes(range(32))).decode()}
+    settings = Settings(
+        secret=SECRET, database=database, spool=tmp_path / "spool", workers=0, encryption_keys=keys, encryption_key="k1"
+    )
+    made = wiring.build(settings, clock)
+    made.engine.swap(screener)
+
+    def on_disk() -> bytes:
+        with made.store.engine.connect() as connection:
+            connection.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)")
+        return b"".join(path.read_bytes() for path in tmp_path.rglob("*") if path.is_file())
+
+    import zlib
+
+    def readable(data: bytes) -> bool:
+        """Whether the text stands there, as it is or compressed."""
+        if RUDE.encode() in data:
+            return True
+        at = data.find(b"\x78\x5e")
+        while at >= 0:
+            try:
+                if RUDE.encode() in zlib.decompressobj().decompress(data[at:]):
+                    return True
+            except zlib.error:
+                pass
+            at = data.find(b"\x78\x5e", at + 1)
+        return False
+
+    assert readable(zlib.compress(RUDE.encode(), 3))
+    job_id = upload_job(made, b"\n".join(line(n, RUDE) for n in range(3)))
+    assert not readable(on_disk())
+    assert worker.step(made, "w", worker.NEVER)
+    assert not readable(on_disk())
+    worker.drain(made)
+    assert not readable(on_disk())
+    assert (job_of(made, job_id).done, made.bodies.encrypts) == (3, True)
+    made.store.close()

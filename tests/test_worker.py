@@ -17,6 +17,7 @@ from api import wiring
 from api.clock import system_clock
 from api.jobs import leases, worker
 from api.settings import Settings
+from api.store import migrations
 from api.store.tables import Revision, StoredConversation, StoredFlag, StoredScreening
 from api.store.tables_jobs import Job, JobItem
 from api.wiring import Service
@@ -193,6 +194,65 @@ def test_a_store_that_is_away_for_a_while_costs_no_attempt(service: Service, mon
     stopping.set()
     thread.join()
     check_once(service, job_id, 50)
+
+
+def cut_off(service: Service) -> int:
+    """End every other connection to the database, as a restart of the server does; how many there were."""
+    with service.store.engine.connect() as connection:
+        ended = connection.exec_driver_sql(
+            "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity "
+            "WHERE datname = current_database() AND pid <> pg_backend_pid() AND state <> 'idle'"
+        )
+        return ended.scalar_one()
+
+
+def test_connections_that_break_in_the_middle_lose_and_double_nothing(
+    service: Service, screener: Screener, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if service.store.is_sqlite:
+        pytest.skip("there are no connections to break")
+    monkeypatch.setattr(worker, "_AWAY_SECONDS", (0.01, 0.05))
+    job_id = upload_job(service, b"\n".join(line(i, RUDE) for i in range(3000)))
+    other = wiring.build(service.settings, system_clock)
+    other.engine.swap(Screener(screener.lexicon))
+    stopping = threading.Event()
+    thread = threading.Thread(target=worker.run, args=(other, stopping))
+    thread.start()
+    ended = 0
+    while ended < 5 and job_of(service, job_id).state != "done":
+        ended += cut_off(service)
+        time.sleep(0.05)
+    until(lambda: job_of(service, job_id).state in ("done", "failed"))
+    stopping.set()
+    thread.join()
+    other.store.close()
+    assert ended >= 3
+    check_once(service, job_id, 3000)
+
+
+def test_a_worker_waits_for_the_tables(tmp_path: Path, screener: Screener) -> None:
+    settings = Settings(secret=SECRET, database=f"sqlite:///{tmp_path / 'new.db'}", workers=0)
+    made = wiring.build(settings, system_clock)
+    found: list[bool] = []
+    thread = threading.Thread(target=lambda: found.append(worker.await_tables(made, threading.Event())))
+    thread.start()
+    time.sleep(0.2)
+    assert thread.is_alive()
+    migrations.upgrade(made.store)
+    thread.join(SECONDS)
+    assert found == [True]
+    stopping = threading.Event()
+    stopping.set()
+    assert not worker.await_tables(made, stopping)
+    made.store.close()
+
+
+def test_the_command_refuses_unusable_settings() -> None:
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("SCREENING_")}
+    command = [sys.executable, "-m", "api.cli", "worker"]
+    for given, message in (({}, "secret"), ({"SCREENING_SECRET": SECRET, "SCREENING_DATABASE": "mysql://x/y"}, "mysql")):
+        done = subprocess.run(command, env=environment | given, capture_output=True, text=True, timeout=SECONDS, check=False)
+        assert (done.returncode, message in done.stderr, "Traceback" in done.stderr) == (2, True, False), done.stderr
 
 
 @pytest.mark.slow

@@ -18,6 +18,7 @@ from api import logs, wiring
 from api.clock import SECOND, Clock, system_clock
 from api.jobs import ingest, leases, spool, work
 from api.settings import Settings
+from api.store import migrations
 from api.store.tables_jobs import Job
 from api.wiring import Service
 
@@ -84,6 +85,25 @@ def drain(service: Service) -> None:
         pass
 
 
+def await_tables(service: Service, stopping: threading.Event) -> bool:
+    """Wait until the store is there and at the migration that this version needs; False where it is to stop meanwhile."""
+    pause, said = _IDLE_SECONDS[0], ""
+    while not stopping.is_set():
+        try:
+            found = migrations.current(service.store)
+            if found == migrations.head():
+                return True
+            problem = f"the store is at migration {found or 'none'}, this version needs {migrations.head()}"
+        except work.STORE_AWAY as error:
+            problem = f"the store cannot be reached ({type(error).__name__})"
+        if problem != said:
+            _log.warning("worker_waits", reason=problem)
+            said = problem
+        stopping.wait(pause)
+        pause = min(2 * pause, _IDLE_SECONDS[1])
+    return False
+
+
 def clean(service: Service) -> None:
     """Take away uploads that crashes left behind a day ago."""
     unfinished = select(Job.parameters).where(Job.kind == "ingest", Job.state.in_(("queued", "running")))
@@ -106,11 +126,9 @@ def main(settings: Settings) -> None:
     threading.Thread(target=_follow, args=(stopping,), name="follow", daemon=True).start()
     service = open_service(settings)
     try:
-        try:
+        if await_tables(service, stopping):
             clean(service)
-        except work.STORE_AWAY:
-            _log.warning("sweep_failed")
-        run(service, stopping)
+            run(service, stopping)
     finally:
         service.store.close()
 
@@ -125,7 +143,7 @@ def _follow(stopping: threading.Event) -> None:
 def supervise(settings: Settings, count: int, stopping: threading.Event) -> None:
     """Keep `count` worker processes alive until `stopping` is set; then let them finish their blocks and end.
 
-    One that dies is replaced, at once where it had run for a while, else after a pause.
+    One that dies is replaced, after a pause that grows where they die young.
     """
     context = multiprocessing.get_context("spawn")
 
@@ -135,12 +153,14 @@ def supervise(settings: Settings, count: int, stopping: threading.Event) -> None
         return process, time.monotonic()
 
     alive = [start() for _ in range(count)]
+    pause = _AWAY_SECONDS[0]
     while not stopping.wait(_ALIVE_SECONDS):
         for i, (process, started) in enumerate(alive):
             if process.is_alive():
                 continue
             _log.error("worker_died", exit=process.exitcode)
-            if time.monotonic() - started < _STEADY_SECONDS and stopping.wait(_AWAY_SECONDS[0]):
+            pause = _AWAY_SECONDS[0] if time.monotonic() - started > _STEADY_SECONDS else min(2 * pause, _AWAY_SECONDS[1])
+            if stopping.wait(pause):
                 break
             alive[i] = start()
     for process, _ in alive:
