@@ -1,7 +1,11 @@
+import socket
+import threading
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+import uvicorn
 from fastapi.testclient import TestClient
 from sqlalchemy import func, select
 
@@ -126,6 +130,30 @@ def test_a_full_disk_is_named_and_leaves_nothing(
     answer = client.post("/v1/jobs/conversations", content=line(1), headers=as_user("lead") | NDJSON)
     assert "no room" in refused(answer, 507, "no_room")
     assert spooled(service) == []
+
+
+def test_an_upload_that_breaks_off_leaves_nothing(client: TestClient, service: Service, as_user: Headers) -> None:
+    server = uvicorn.Server(uvicorn.Config(client.app, port=0, log_config=None, lifespan="off"))
+    thread = threading.Thread(target=server.run)
+    thread.start()
+    while not server.started:
+        time.sleep(0.01)
+    token = as_user("lead")["Authorization"]
+    head = f"POST /v1/jobs/conversations HTTP/1.1\r\nHost: x\r\nAuthorization: {token}\r\n"
+    try:
+        with socket.create_connection(server.servers[0].sockets[0].getsockname()) as peer:
+            peer.sendall((head + "Content-Type: application/x-ndjson\r\nContent-Length: 150000\r\n\r\n").encode() + line(1))
+            until = time.monotonic() + 20
+            while not spooled(service):
+                assert time.monotonic() < until
+                time.sleep(0.01)
+        while spooled(service):
+            assert time.monotonic() < until
+            time.sleep(0.01)
+    finally:
+        server.should_exit = True
+        thread.join()
+    assert client.get("/v1/jobs", headers=as_user("lead")).json()["jobs"] == []
 
 
 @pytest.mark.parametrize(
