@@ -8,7 +8,6 @@ import asyncio
 import gc
 import sys
 import threading
-import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
@@ -23,7 +22,6 @@ from screening.types import Conversation, Failure, Screening
 BULK_TURNS = 512
 BATCH_TURNS = 4096
 _SWITCH_SECONDS = 0.0005  # the event loop waits at most so long for the screening thread to let go of the interpreter
-_PATIENCE, _LONGEST_PATIENCE = 0.25, 0.008  # of the last batch's time, in seconds
 
 Result = Screening | InputError
 _log = structlog.get_logger("engine")
@@ -64,7 +62,6 @@ class ScreeningEngine:
         self._turns = 0
         self._changed = threading.Condition()
         self._closing = False
-        self._last, self._patience = 0, 0.0
         self._screener: Screener | None = None
         self.problem: str | None = "the lexicon is being loaded"
         self._thread = threading.Thread(target=self._run, name="screening", daemon=True)
@@ -149,10 +146,6 @@ class ScreeningEngine:
 
     def _next(self) -> list[_Work]:
         with self._changed:
-            if self._last > 1:
-                # Those just answered are about to ask again: together with those who wait they cost much less.
-                company = len(self._waiting) + self._last
-                self._changed.wait_for(lambda: len(self._waiting) >= company or self._closing, self._patience)
             while not (self._waiting or self._bulk):
                 if self._closing:
                     return []
@@ -163,8 +156,6 @@ class ScreeningEngine:
                 while queue and (not batch or turns + queue[0].turns <= limit):
                     batch.append(queue.popleft())
                     turns += batch[-1].turns
-                if queue is self._waiting:
-                    self._last = len(batch)
             self._turns -= turns
             QUEUE_TURNS.set(self._turns)
             return batch
@@ -176,11 +167,8 @@ class ScreeningEngine:
             _deliver([(work, error) for work in live])
             return
         conversations = [conversation for work in live for conversation in work.conversations]
-        started = time.perf_counter()
-        results = screened(self._screener, conversations)
-        seconds = time.perf_counter() - started
-        BATCH_SECONDS.observe(seconds)
-        self._patience = min(_PATIENCE * seconds, _LONGEST_PATIENCE)
+        with BATCH_SECONDS.time():
+            results = screened(self._screener, conversations)
         BATCH_SIZE.observe(len(results))
         at = 0
         answers: list[tuple[_Work, list[Result] | NotReadyError]] = []
