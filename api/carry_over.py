@@ -103,8 +103,7 @@ class Before:
             .where(StoredScreening.id.in_(screenings))
         )
         texts = {
-            id_: _texts(msgspec.json.decode(bodies.unpack(body), type=Conversation))
-            for id_, body in session.execute(statement)
+            id_: _texts(msgspec.json.decode(bodies.unpack(body), type=Conversation)) for id_, body in session.execute(statement)
         }
         for row in rows:
             then, now = texts[row.screening_id], _texts(conversations[row.conversation_id])
