@@ -7,7 +7,7 @@ from typing import Any, Literal, NamedTuple, TypeVar
 
 import msgspec
 from sqlalchemy import bindparam, select, update
-from sqlalchemy.exc import IntegrityError
+from sqlalchemy.exc import DBAPIError, IntegrityError
 from sqlalchemy.orm import Session
 
 from api import results
@@ -21,6 +21,8 @@ from screening.types import Conversation, Screening
 
 Outcome = Literal["created", "revised", "unchanged"]
 _AT_ONCE = 500
+_TRIES = 4
+_CAME_BETWEEN = ("40001", "40P01")  # PostgreSQL: serialization failure, deadlock
 _T = TypeVar("_T")
 
 
@@ -136,13 +138,16 @@ def keep(session: Session, work: Iterable[tuple[Conversation, Screening]], keepi
 
 
 def retried(store: Store, write: Callable[[Session], _T]) -> _T:
-    """Run a writing session; once more where another writer came between, whose rows the second run sees."""
-    try:
-        with store.write() as session:
-            return write(session)
-    except IntegrityError:
-        with store.write() as session:
-            return write(session)
+    """Run a writing session, again where another writer came between: the next run sees what that one has kept."""
+    for _ in range(_TRIES - 1):
+        try:
+            with store.write() as session:
+                return write(session)
+        except DBAPIError as error:
+            if not isinstance(error, IntegrityError) and getattr(error.orig, "sqlstate", None) not in _CAME_BETWEEN:
+                raise
+    with store.write() as session:
+        return write(session)
 
 
 def _keep_once(session: Session, items: Sequence[tuple[Conversation, Screening]], keeping: Keeping, at: int) -> list[Stored]:
@@ -150,6 +155,7 @@ def _keep_once(session: Session, items: Sequence[tuple[Conversation, Screening]]
     before = in_force(session, [conversation.id for conversation, _ in items], lock=True)
     same = known(session, [conversation for conversation, _ in items])
     new = [item for item, there in zip(items, same, strict=True) if there is None and item[0].id not in before]
+    new.sort(key=lambda item: item[0].id)  # one order for all writers here, too: the index on the id makes them wait
     changed = [item for item, there in zip(items, same, strict=True) if there is None and item[0].id in before]
     rows = [
         _described(conversation, keeping.zone, at) | {"external_id": conversation.id, "revision": 1, "created_at": at}

@@ -87,17 +87,23 @@ def clock() -> TurnedClock:
     return TurnedClock()
 
 
-def fresh_postgres(name: str) -> str:
-    """The URL of an empty database of this name beside the one of the setting."""
+def postgres_administration(*statements: str) -> None:
     from sqlalchemy import create_engine, make_url
 
-    url = make_url(POSTGRES or "").set(drivername="postgresql+psycopg")
-    admin = create_engine(url, isolation_level="AUTOCOMMIT")
+    admin = create_engine(make_url(POSTGRES or "").set(drivername="postgresql+psycopg"), isolation_level="AUTOCOMMIT")
     with admin.connect() as connection:
-        connection.exec_driver_sql(f'DROP DATABASE IF EXISTS "{name}" WITH (FORCE)')
-        connection.exec_driver_sql(f'CREATE DATABASE "{name}"')
+        for statement in statements:
+            connection.exec_driver_sql(statement)
     admin.dispose()
-    return url.set(database=name).render_as_string(hide_password=False)
+
+
+def fresh_postgres(name: str) -> str:
+    """The URL of an empty database of this name beside the one of the setting."""
+    from sqlalchemy import make_url
+
+    postgres_administration(f'DROP DATABASE IF EXISTS "{name}" WITH (FORCE)', f'CREATE DATABASE "{name}"')
+    url = make_url(POSTGRES or "").set(drivername="postgresql+psycopg", database=name)
+    return url.render_as_string(hide_password=False)
 
 
 @pytest.fixture(scope="session")
@@ -122,18 +128,21 @@ def migrated(tmp_path_factory: pytest.TempPathFactory) -> Path:
         ),
     ]
 )
-def database(request: pytest.FixtureRequest, migrated: Path, tmp_path: Path) -> str:
+def database(request: pytest.FixtureRequest, migrated: Path, tmp_path: Path) -> Iterator[str]:
     """The URL of a migrated, empty store: once on SQLite, once on PostgreSQL."""
     if request.param == "sqlite":
-        return f"sqlite:///{shutil.copy(migrated, tmp_path / 'store.db')}"
+        yield f"sqlite:///{shutil.copy(migrated, tmp_path / 'store.db')}"
+        return
     from api.store import migrations
     from api.store.engine import Store
 
-    url = fresh_postgres("screening_test")
+    name = f"screening_test_{os.getpid()}"  # several runs may share a server
+    url = fresh_postgres(name)
     made = Store(url)
     migrations.upgrade(made)
     made.close()
-    return url
+    yield url
+    postgres_administration(f'DROP DATABASE "{name}" WITH (FORCE)')
 
 
 @pytest.fixture

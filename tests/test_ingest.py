@@ -6,6 +6,7 @@ from zoneinfo import ZoneInfo
 import msgspec
 import pytest
 from sqlalchemy import func, select
+from sqlalchemy.exc import OperationalError
 
 from api import ingest
 from api.ingest import Rescreen
@@ -194,6 +195,30 @@ def test_writers_at_once_keep_each_conversation_once(store: Store, screener: Scr
         outcomes = [outcome for part in pool.map(write, (0, 10, 20, 30)) for outcome in part]
     assert (outcomes.count("created"), outcomes.count("unchanged")) == (40, 120)
     assert counts(store) == {"conversations": 40, "revisions": 40, "screenings": 40, "version_sets": 1}
+
+
+def test_another_writer_between_is_tried_again_and_other_faults_are_not(store: Store) -> None:
+    class DeadlockError(Exception):
+        sqlstate = "40P01"
+
+    calls: list[int] = []
+
+    def write(fault: Exception, times: int) -> int:
+        def writing(_: object) -> int:
+            calls.append(1)
+            if len(calls) <= times:
+                raise OperationalError("", {}, fault)
+            return len(calls)
+
+        calls.clear()
+        return ingest.retried(store, writing)
+
+    assert write(DeadlockError(), 2) == 3
+    with pytest.raises(OperationalError):
+        write(DeadlockError(), 9)
+    with pytest.raises(OperationalError):
+        write(ConnectionError(), 1)
+    assert len(calls) == 1
 
 
 def test_encrypted_texts_cannot_be_searched_or_read(store: Store, screener: Screener) -> None:
