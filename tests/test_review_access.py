@@ -77,17 +77,17 @@ def kept(client: TestClient, as_key: Headers) -> None:
         assert client.post("/v1/conversations", content=msgspec.json.encode(one), headers=headers).status_code == 201
 
 
-@pytest.mark.parametrize("call", [*READS, *REVIEWS, *LEADS], ids=lambda call: f"{call[0]} {call[1]}")
-def test_without_login_and_with_the_wrong_role(
-    call: tuple[str, str, Any], ask: Callable[..., Any], as_user: Headers, as_key: Headers, kept: None
-) -> None:
-    refused(ask(call), 401, "unauthenticated")
-    refused(ask(call, as_user("agent_desk")), 403, "forbidden")
-    refused(ask(call, as_key("screen", "ingest", "raw", "jobs")), 403, "forbidden")
-    if call not in READS:
-        refused(ask(call, as_user("vendor", vendor="v1")), 403, "forbidden")
-    if call in LEADS:
-        refused(ask(call, as_user("reviewer")), 403, "forbidden")
+def test_without_login_and_with_the_wrong_role(ask: Callable[..., Any], as_user: Headers, as_key: Headers, kept: None) -> None:
+    desk, vendor, reviewer = as_user("agent_desk"), as_user("vendor", vendor="v1"), as_user("reviewer")
+    key = as_key("screen", "ingest", "raw", "jobs")
+    for call in (*READS, *REVIEWS, *LEADS):
+        refused(ask(call), 401, "unauthenticated")
+        refused(ask(call, desk), 403, "forbidden")
+        refused(ask(call, key), 403, "forbidden")
+    for call in (*REVIEWS, *LEADS):
+        refused(ask(call, vendor), 403, "forbidden")
+    for call in LEADS:
+        refused(ask(call, reviewer), 403, "forbidden")
 
 
 @pytest.mark.parametrize("role", ["reviewer", "lead", "admin"])
@@ -118,25 +118,17 @@ def test_what_is_not_there(ask: Callable[..., Any], as_user: Headers, kept: None
     refused(ask(("POST", "/v1/review/missed", REVIEWS[6][2] | {"conversation_id": "c9"}), headers), 404, "not_found")
 
 
-@pytest.mark.parametrize(
-    "query",
-    [
-        *(
-            "level=D",
-            "channel=fax",
-            "status=lost",
-            "limit=0",
-            "limit=201",
-            "limit=x",
-            "score_from=2",
-            "score_to=nan",
-            "cursor=abc",
-        ),
-        *("occurred_from=2026-03-02T10:00:00", "occurred_to=soon", "assignee=zoe", "words=微", "vendor=", "colour=red"),
-    ],
+BAD_QUERIES = (
+    *("level=D", "channel=fax", "status=lost", "limit=0", "limit=201", "limit=x", "score_from=2", "score_to=nan", "cursor=abc"),
+    *("occurred_from=2026-03-02T10:00:00", "occurred_to=soon", "assignee=zoe", "words=微", "vendor=", "colour=red"),
 )
-def test_bad_values_in_the_query(query: str, client: TestClient, as_user: Headers, kept: None) -> None:
-    refused(client.get(f"/v1/review/candidates?{query}", headers=as_user("reviewer")), 422, "invalid")
+
+
+def test_bad_values_in_the_query(client: TestClient, as_user: Headers, kept: None) -> None:
+    headers = as_user("reviewer")
+    for query in BAD_QUERIES:
+        message = refused(client.get(f"/v1/review/candidates?{query}", headers=headers), 422, "invalid")
+        assert query.partition("=")[0] in message or "two letters" in message
 
 
 def test_bad_values_elsewhere(client: TestClient, as_user: Headers, kept: None) -> None:
