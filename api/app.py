@@ -28,7 +28,9 @@ def create_app(settings: Settings, clock: Clock = system_clock, engine: Screenin
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         service.engine.start()
+        service.follower.start()
         yield
+        await asyncio.to_thread(service.follower.stop)
         await asyncio.to_thread(service.engine.close)
         service.store.close()
 

@@ -6,6 +6,7 @@ from zoneinfo import ZoneInfo
 
 from api.clock import Clock
 from api.engine import ScreeningEngine
+from api.overlay.follow import FIRST, Follower
 from api.rates import Rates
 from api.results import Keeping
 from api.settings import Settings
@@ -14,13 +15,9 @@ from api.store.engine import Store
 from lexicons.load import PACKAGED, load
 from screening import profile
 from screening.pipeline import Screener
-from screening.types import Conversation, Turn
 
 if TYPE_CHECKING:
     from api.access import Principal
-
-# Word cutting and the reading of pinyin are loaded when they are first needed, which takes seconds: no caller should wait for it.
-_FIRST = Conversation(id="first", turns=(Turn("agent", "滚筒洗衣机 jia wo wei xin，加我微信，滚"),))
 
 
 @dataclass(frozen=True)
@@ -32,26 +29,31 @@ class Service:
     store: Store
     bodies: Bodies
     engine: ScreeningEngine
+    follower: Follower
     rates: Rates
     remembered: "dict[bytes, tuple[Principal, int, int]]" = field(default_factory=dict)
 
 
 def open_screener(settings: Settings) -> Screener:
-    """The screener of the settings; raises `LexiconError` or `InputError`."""
+    """The screener of the settings, before anything edited in the service; raises `LexiconError` or `InputError`."""
     lexicon = load(settings.lexicon or PACKAGED)
     screener = Screener(lexicon, None if settings.profile is None else profile.load(settings.profile))
-    screener.screen(_FIRST)
+    screener.screen(FIRST)
     return screener
 
 
 def build(settings: Settings, clock: Clock, engine: ScreeningEngine | None = None) -> Service:
     """The service of one process; the engine is not started yet. Raises `ValueError` where the database is none."""
+    store = Store(settings.database)
+    engine = engine or ScreeningEngine(lambda: follower.opened(open_screener(settings)), queue_turns=settings.queue_turns)
+    follower = Follower(store, engine)
     return Service(
         settings=settings,
         clock=clock,
-        store=Store(settings.database),
+        store=store,
         bodies=Bodies(settings.keys(), settings.encryption_key),
-        engine=engine or ScreeningEngine(lambda: open_screener(settings), queue_turns=settings.queue_turns),
+        engine=engine,
+        follower=follower,
         rates=Rates(settings.rate_per_minute),
     )
 

@@ -35,7 +35,7 @@ _log = structlog.get_logger("worker")
 def open_service(settings: Settings, clock: Clock = system_clock) -> Service:
     """The service as a worker needs it: the screener at hand, no screening thread. Raises `LexiconError` or `InputError`."""
     service = wiring.build(settings, clock)
-    service.engine.swap(wiring.open_screener(settings))
+    service.engine.swap(service.follower.opened(wiring.open_screener(settings)))
     return service
 
 
@@ -72,6 +72,7 @@ def step(service: Service, worker: str, stopping: threading.Event) -> bool:
     if lease is None:
         return False
     try:
+        service.follower.follow()
         work.do(service, lease, stopping.is_set)
     except work.STORE_AWAY:
         work.hand_back(service, lease)

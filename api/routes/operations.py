@@ -59,6 +59,11 @@ def readiness(service: Service) -> Readiness:
         if migration != migrations.head():
             found = f"the store is at migration {migration or 'none'}, this version needs {migrations.head()}"
             problems.append(f"{found}; run: screening db upgrade")
+        elif versions is not None:
+            if service.follower.taken is None:
+                service.follower.follow()
+                versions = msgspec.to_builtins(service.engine.screener.versions)
+            problems += [service.follower.problem] if service.follower.problem else []
     except SQLAlchemyError as error:
         problems.append(f"the store cannot be reached ({type(error).__name__})")
     return Readiness(ready=not problems, problems=problems, versions=versions, migration=migration)

@@ -1,11 +1,16 @@
 """Rules and settings edited in the service: versions under their content address, and back-tests of them."""
 
-from sqlalchemy import CheckConstraint, Index, String
+from sqlalchemy import CheckConstraint, Index, String, text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from api.store.base import Base, Body, Digest, Id, Json, Name, Time, Word, one_of, refers_to
 
 VERSION_STATES = ("draft", "shadow", "published", "superseded", "rolled_back")
+
+
+def _one_published(table: str) -> Index:
+    condition = text("state = 'published'")
+    return Index(f"uq_{table}_published", "state", unique=True, sqlite_where=condition, postgresql_where=condition)
 
 
 class Overlay(Base):
@@ -19,6 +24,7 @@ class Overlay(Base):
         CheckConstraint(one_of("state", *VERSION_STATES), name="state"),
         CheckConstraint("publisher_id IS NULL OR publisher_id <> author_id", name="second_person"),
         Index(None, "state", "published_at"),
+        _one_published("overlays"),
     )
 
     id: Mapped[Id]
@@ -44,6 +50,7 @@ class SettingsVersion(Base):
         CheckConstraint(one_of("state", *VERSION_STATES), name="state"),
         CheckConstraint("publisher_id IS NULL OR publisher_id <> author_id", name="second_person"),
         Index(None, "state", "published_at"),
+        _one_published("settings_versions"),
     )
 
     id: Mapped[Id]

@@ -176,6 +176,14 @@ def upgrade() -> None:
         sa.UniqueConstraint("digest", name=op.f("uq_overlays_digest")),
     )
     op.create_index(op.f("ix_overlays_state_published_at"), "overlays", ["state", "published_at"], unique=False)
+    op.create_index(
+        "uq_overlays_published",
+        "overlays",
+        ["state"],
+        unique=True,
+        sqlite_where=sa.text("state = 'published'"),
+        postgresql_where=sa.text("state = 'published'"),
+    )
     op.create_table(
         "revisions",
         sa.Column("id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
@@ -230,6 +238,14 @@ def upgrade() -> None:
         sa.UniqueConstraint("digest", name=op.f("uq_settings_versions_digest")),
     )
     op.create_index(op.f("ix_settings_versions_state_published_at"), "settings_versions", ["state", "published_at"], unique=False)
+    op.create_index(
+        "uq_settings_versions_published",
+        "settings_versions",
+        ["state"],
+        unique=True,
+        sqlite_where=sa.text("state = 'published'"),
+        postgresql_where=sa.text("state = 'published'"),
+    )
     op.create_table(
         "back_tests",
         sa.Column("id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
