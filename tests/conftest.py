@@ -119,15 +119,13 @@ def migrated(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-@pytest.fixture(
-    params=[
-        "sqlite",
-        pytest.param(
-            "postgres",
-            marks=[pytest.mark.postgres, pytest.mark.skipif(not POSTGRES, reason="SCREENING_TEST_POSTGRES is not set")],
-        ),
-    ]
+ON_POSTGRES = pytest.param(
+    "postgres", marks=[pytest.mark.postgres, pytest.mark.skipif(not POSTGRES, reason="SCREENING_TEST_POSTGRES is not set")]
 )
+"""For tests of one database only: `@pytest.mark.parametrize("database", [ON_POSTGRES], indirect=True)`."""
+
+
+@pytest.fixture(params=["sqlite", ON_POSTGRES])
 def database(request: pytest.FixtureRequest, migrated: Path, tmp_path: Path) -> Iterator[str]:
     """The URL of a migrated, empty store: once on SQLite, once on PostgreSQL."""
     if request.param == "sqlite":

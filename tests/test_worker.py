@@ -22,7 +22,7 @@ from api.store.tables import Revision, StoredConversation, StoredFlag, StoredScr
 from api.store.tables_jobs import Job, JobItem
 from api.wiring import Service
 from screening.pipeline import Screener
-from tests.conftest import SECRET
+from tests.conftest import ON_POSTGRES, SECRET
 from tests.test_jobs import RUDE, count, errors_of, job_of, line, upload_job
 
 SECONDS = 60
@@ -206,11 +206,10 @@ def cut_off(service: Service) -> int:
         return ended.scalar_one()
 
 
+@pytest.mark.parametrize("database", [ON_POSTGRES], indirect=True)
 def test_connections_that_break_in_the_middle_lose_and_double_nothing(
     service: Service, screener: Screener, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    if service.store.is_sqlite:
-        pytest.skip("there are no connections to break")
     monkeypatch.setattr(worker, "_AWAY_SECONDS", (0.01, 0.05))
     job_id = upload_job(service, b"\n".join(line(i, RUDE) for i in range(3000)))
     other = wiring.build(service.settings, system_clock)
