@@ -5,6 +5,8 @@ from pathlib import Path
 
 from screening.detect.detector import Detector
 
+NONE = "none"
+
 
 def opened(folder: Path | None = None) -> Sequence[Detector]:
     """The classifier of an artefact folder, or the packaged one; raises `InputError` where its files are not what they should be."""
@@ -12,3 +14,8 @@ def opened(folder: Path | None = None) -> Sequence[Detector]:
     from models.cascade import Cascade  # noqa: PLC0415
 
     return [Cascade(DEFAULT if folder is None else folder)]
+
+
+def named(setting: str | None) -> Sequence[Detector]:
+    """The classifiers that a setting names: a folder, `none`, or None for the packaged one."""
+    return () if setting == NONE else opened(None if setting is None else Path(setting))

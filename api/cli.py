@@ -2,7 +2,7 @@
 
 import typer
 
-from api import classifiers
+from api import classifiers, cli_service, cli_worker
 from models import cli as cli_models
 from screening import cli, cli_lexicon, cli_options, cli_report
 
@@ -20,6 +20,12 @@ app.command("evaluate")(cli.evaluate)
 app.command("train")(cli_models.train)
 app.command("export")(cli_models.export)
 app.command("calibrate")(cli_models.calibrate)
+app.command("worker")(cli_worker.worker)
+app.command("serve")(cli_service.serve)
+app.add_typer(cli_service.db_app, name="db")
+app.add_typer(cli_service.user_app, name="user")
+app.add_typer(cli_service.key_app, name="key")
+app.add_typer(cli_service.audit_app, name="audit")
 app.add_typer(cli.batch_app, name="batch")
 app.add_typer(cli.measure_app, name="measure")
 app.add_typer(cli_lexicon.lexicon_app, name="lexicon")

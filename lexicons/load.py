@@ -154,7 +154,8 @@ def _check_examples(rule: Rule, at: str, problems: list[str]) -> None:
             problems.append(f"{at}: miss {example_text(example)!r} must not be marked")
 
 
-def _check_rule(rule: Rule, where: str, lexicon: Lexicon, problems: list[str]) -> None:
+def check_rule(rule: Rule, where: str, lexicon: Lexicon, problems: list[str]) -> None:
+    """Add to `problems` what is wrong with a rule that stands in the file `where` of the lexicon."""
     at = f"{where}: rule {rule.id!r}"
     if not _ID.fullmatch(rule.id):
         problems.append(f"{at}: `id` is made of a-z, 0-9 and single hyphens")
@@ -270,7 +271,7 @@ def _load(folder: Path) -> Lexicon:
     for where, cue in cues:
         _check_cue(cue, where, lexicon, problems)
     for where, rule in rules:
-        _check_rule(rule, where, lexicon, problems)
+        check_rule(rule, where, lexicon, problems)
     if problems:
         raise LexiconError(problems)
     return lexicon

@@ -1,7 +1,7 @@
 """Runs the examples that stand in the rules and cues: every `hit` at its mark, every `miss` quiet, every phrase shown."""
 
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Container, Iterable, Iterator, Sequence
 
 import msgspec
 
@@ -86,8 +86,7 @@ class ExampleRunner:
                 yield from _unshown_phrases(rule)
             else:
                 yield from self._unshown_branches(rule)
-            if rule.suggestion is not None:
-                yield from self._suggestion(rule)
+            yield from self.suggestion_problems(rule)
 
     def cue_problems(self) -> Iterator[str]:
         """The same for cues, whose examples are whole turns."""
@@ -125,14 +124,16 @@ class ExampleRunner:
             if all(reduced.fullmatch(quote) for quote in quotes):
                 yield f"rule {rule.id!r}: no hit shows the branch {branch!r} of the pattern"
 
-    def _suggestion(self, rule: Rule) -> Iterator[str]:
-        assert rule.suggestion is not None
+    def suggestion_problems(self, rule: Rule, but: Container[str] = ()) -> Iterator[str]:
+        """What is wrong with the polite alternative that a rule offers: it raises no flag itself, `but` by these rules."""
+        if rule.suggestion is None:
+            return
         for slot in _SLOT.findall(rule.suggestion):
             if slot not in SLOTS:
                 yield f"rule {rule.id!r}: suggestion slot {{{slot}}} is unknown; there are: {'、'.join(SLOTS)}"
         text = _SLOT.sub(lambda m: SLOTS.get(m[1], ""), rule.suggestion)
         for finding in self.findings(Conversation(id="suggestion", turns=(Turn("agent", text),))):
-            if finding.status != "excused":
+            if finding.status != "excused" and finding.id not in but:
                 yield f"rule {rule.id!r}: its suggestion raises {finding.signal} by rule {finding.id!r}"
 
 

@@ -1,6 +1,6 @@
 """Static checks of a lexicon that need the normaliser or the dictionary: what loads may still be unwise."""
 
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 
 from lexicons.load import Lexicon
 from lexicons.pattern import PatternError
@@ -17,11 +17,14 @@ COMMON_WORD = 30
 _SUGGESTS = ("rudeness.", "shirking")
 
 
-def problems(lexicon: Lexicon) -> Iterator[str]:
-    """One line for each thing to mend, naming rule and field."""
-    live = [rule for rule in lexicon.rules if rule.status != "retired"]
-    yield from _forms(live, lexicon)
-    yield from _duplicates(live, lexicon)
+def problems(lexicon: Lexicon, only: Container[str] | None = None) -> Iterator[str]:
+    """One line for each thing to mend, naming rule and field; `only` looks at the rules with these ids."""
+    everywhere = [rule for rule in lexicon.rules if rule.status != "retired"]
+    live = everywhere if only is None else [rule for rule in everywhere if rule.id in only]
+    yield from _rule_forms(live, lexicon)
+    if only is None:
+        yield from _set_forms(lexicon)
+    yield from _duplicates(live, everywhere, lexicon)
     yield from _inside_words(live, lexicon)
     for rule in live:
         if rule.signal.startswith(_SUGGESTS) and rule.suggestion is None:
@@ -32,7 +35,7 @@ def problems(lexicon: Lexicon) -> Iterator[str]:
             yield f'rule {rule.id!r}: `fold` = "sound" needs phrases of three characters or more'
 
 
-def _forms(rules: list[Rule], lexicon: Lexicon) -> Iterator[str]:
+def _rule_forms(rules: list[Rule], lexicon: Lexicon) -> Iterator[str]:
     for rule in rules:
         for phrase in rule.any_of:
             clean = clean_text(phrase).clean
@@ -46,6 +49,9 @@ def _forms(rules: list[Rule], lexicon: Lexicon) -> Iterator[str]:
                 SlotPattern(pattern, lexicon.sets).triggers()
             except PatternError as error:
                 yield f"rule {rule.id!r}: {error}"
+
+
+def _set_forms(lexicon: Lexicon) -> Iterator[str]:
     for name, forms in lexicon.sets.items():
         for form in forms:
             if clean_text(form).clean != form:
@@ -54,16 +60,18 @@ def _forms(rules: list[Rule], lexicon: Lexicon) -> Iterator[str]:
             yield f"word set {name!r}: a form stands twice"
 
 
-def _duplicates(rules: list[Rule], lexicon: Lexicon) -> Iterator[str]:
+def _duplicates(rules: list[Rule], everywhere: list[Rule], lexicon: Lexicon) -> Iterator[str]:
     folder = Folder(lexicon.writings)
     seen: dict[tuple[str, str], Rule] = {}
-    for rule in rules:
-        if rule.after or rule.position or rule.repeats:
+    asked = {rule.id for rule in rules}
+    signals = {rule.signal for rule in rules}
+    for rule in sorted(everywhere, key=lambda rule: rule.id in asked):
+        if rule.after or rule.position or rule.repeats or rule.signal not in signals:
             continue
         for phrase in rule.any_of:
             key = (rule.signal, folder.fold(phrase).text)
             other = seen.setdefault(key, rule)
-            if other is not rule:
+            if other is not rule and rule.id in asked:
                 yield f"rule {rule.id!r}: phrase {phrase!r} stands already in rule {other.id!r} (after folding)"
 
 

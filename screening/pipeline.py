@@ -47,17 +47,17 @@ class Screener:
         self.vocabulary = Vocabulary(self.lexicon)
         self._rules = rules.RuleDetector(self.lexicon, self.vocabulary)
         self._conduct = ConductDetector(self.lexicon, self.profile)
-        self._detectors = tuple(detectors)
+        self.detectors = tuple(detectors)
         self._standards = [self.lexicon.standards[name] for name in self.profile.standards]
         named = dict.fromkeys((*self.profile.standards, *self.profile.thresholds_from))
         self.versions = Versions(
             code=screening.__version__,
             normaliser=tables.version(),
             lexicon=self.lexicon.version,
-            models={d.name: d.version for d in self._detectors},
+            models={d.name: d.version for d in self.detectors},
             standards={name: standard_version(self.lexicon.standards[name]) for name in named},
             settings=self.profile.digest(),
-            engine=", ".join((phrases.ENGINE, patterns.ENGINE, *(d.engine for d in self._detectors))),
+            engine=", ".join((phrases.ENGINE, patterns.ENGINE, *(d.engine for d in self.detectors))),
         )
 
     def screen(self, conversation: Conversation) -> Screening:
@@ -79,11 +79,11 @@ class Screener:
 
     def _screen_batch(self, conversations: Sequence[Conversation]) -> Iterator[Screening]:
         readings = Batch(conversations, self.vocabulary).readings()
-        if not self._detectors:
+        if not self.detectors:
             return (self._assemble(reading.conversation, self._found(reading)) for reading in readings)
         every = list(readings)
         found = [self._found(reading) for reading in every]
-        for detector in self._detectors:
+        for detector in self.detectors:
             found = self._judged(detector, every, found)
         return (self._assemble(reading.conversation, own) for reading, own in zip(every, found, strict=True))
 

@@ -117,7 +117,7 @@ def test_every_rule_cue_and_profile_field_is_explained() -> None:
 
 def test_every_ready_profile_format_and_role_word_is_named() -> None:
     text = read("readers.md")
-    assert not [name for name in mapping._READY if f"`{name}`" not in text]
+    assert not [name for name in mapping.READY if f"`{name}`" not in text]
     assert not [ending for ending in (*files.FORMATS, *files.FORMATS.values()) if f"`{ending}`" not in text]
     words = [
         word for table in (*mapping.ROLE_WORDS.values(), mapping.CHANNELS, mapping.ENDED_BY, mapping.KINDS) for word in table

@@ -23,7 +23,7 @@ class RuleDetector:
         """Findings of all rules in one conversation, unordered."""
         found: list[Finding] = []
         rules = self._vocabulary.rules
-        repeated: dict[str, list[Finding]] = {}
+        repeated: dict[int, list[Finding]] = {}
         for i, hits in reading.hits():
             for entry in sorted(hits):
                 rule = rules[entry]
@@ -33,13 +33,12 @@ class RuleDetector:
                     if rule.repeats is None:
                         found.append(finding)
                     else:
-                        repeated.setdefault(rule.id, []).append(finding)
-        for findings in repeated.values():
-            found += self._repeats(findings)
+                        repeated.setdefault(entry, []).append(finding)
+        for entry, findings in repeated.items():
+            found += self._repeats(rules[entry], findings)
         return found
 
-    def _repeats(self, findings: list[Finding]) -> list[Finding]:
-        rule = next(r for r in self._vocabulary.rules if r.id == findings[0].id)
+    def _repeats(self, rule: Rule, findings: list[Finding]) -> list[Finding]:
         assert rule.repeats is not None
         turns = sorted({f.turn for f in findings if f.turn is not None and f.status != "excused"})
         kept = []

@@ -33,11 +33,18 @@ FORMATS = {
 
 
 def read(
-    file: str, *, columns: str | None = None, roles: Path | None = None, format_: str | None = None, assemble: bool = False
+    file: str,
+    *,
+    columns: str | None = None,
+    roles: Path | None = None,
+    format_: str | None = None,
+    assemble: bool = False,
+    name: str | None = None,
 ) -> Iterator[Conversation | Refused]:
     """Conversations and refusals of a file, or of standard input for "-"; raises `InputError` when the whole cannot be read.
 
-    `assemble`: bring the messages of one conversation together where a table scatters them (needs room on disk).
+    `assemble`: bring the messages of one conversation together where a table scatters them (needs room on disk). `name`: what
+    refusals call the file, and what ids of plain chat text are made of, where its path says nothing to the reader.
     """
     path = Path(file)
     kind = format_ or ("jsonl" if file == "-" else FORMATS.get(path.suffix.lower()))
@@ -47,8 +54,8 @@ def read(
     if file != "-" and not path.is_file():
         raise InputError(f"{file}: no such file")
     if file != "-" and path.stat().st_size == 0:
-        raise InputError(f"{file}: the file is empty")
-    name = "standard input" if file == "-" else file
+        raise InputError(f"{name or file}: the file is empty")
+    name = name or ("standard input" if file == "-" else file)
     source = sys.stdin.buffer if file == "-" else path
     items = _items(source, kind, name, columns, roles, assembled if assemble else conversations)
     return items if kind == "jsonl" else without_doubles(items, name)  # a line of JSON Lines is named by its number

@@ -14,7 +14,7 @@ from screening.types import Conversation
 
 def read(path: Path, name: str) -> Iterator[Conversation | Refused]:
     """Conversations and refusals; `row` counts the entries of the array from 1."""
-    refuse_large(path, "a JSON file")
+    refuse_large(path, name, "a JSON file")
     try:
         with open_text(path)[0] as text:
             data = msgspec.json.decode(text.read())

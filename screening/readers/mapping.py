@@ -38,7 +38,7 @@ ROLE_WORDS: dict[Role, tuple[str, ...]] = {
     "bot": ("bot", "机器人", "智能客服", "智能助手", "robot", "ai"),
     "system": ("system", "系统", "系统消息", "系统提示", "notice"),
 }
-_READY = ("messages-zh", "messages-en", "conversations-json", "sessions-tsv")
+READY = ("messages-zh", "messages-en", "conversations-json", "sessions-tsv")
 _REQUIRED = {"messages": ("id", "role", "text"), "conversations": ("id", "turns")}
 TURN_FIELDS = ("role", "text", "at", "ends_at", "kind")
 FIELDS = ("id", "turns", *TURN_FIELDS, "channel", "vendor_id", "agent_id", "customer_id", "started_at", "ended_at", "ended_by")
@@ -78,12 +78,12 @@ class LaidColumns(msgspec.Struct, frozen=True):
 
 def load(name: str) -> ColumnProfile:
     """A ready profile by name or a TOML file by path; raises `InputError`."""
-    if name in _READY:
+    if name in READY:
         text = resources.files("screening.readers").joinpath("columns", f"{name}.toml").read_text(encoding="utf-8")
     else:
         path = Path(name)
         if not path.is_file():
-            raise InputError(f"no column profile {name!r}: ready ones are {', '.join(_READY)}; or give a TOML file")
+            raise InputError(f"no column profile {name!r}: ready ones are {', '.join(READY)}; or give a TOML file")
         text = path.read_text(encoding="utf-8")
     try:
         data = tomllib.loads(text)
@@ -130,7 +130,7 @@ def choose(name: str | None, titles: Sequence[str]) -> ColumnProfile:
     """The named profile, or the first ready one that fits the titles."""
     if name is not None:
         return load(name)
-    for ready in _READY:
+    for ready in READY:
         profile = load(ready)
         if not profile.header:
             continue
@@ -140,7 +140,7 @@ def choose(name: str | None, titles: Sequence[str]) -> ColumnProfile:
             continue
         return profile
     raise InputError(
-        f"no ready column profile fits ({', '.join(_READY)}); the table has: {', '.join(titles) or 'no columns'}. "
+        f"no ready column profile fits ({', '.join(READY)}); the table has: {', '.join(titles) or 'no columns'}. "
         "Write a profile (see docs/readers.md) and give it with --columns"
     )
 

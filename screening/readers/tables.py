@@ -21,12 +21,12 @@ FIELD_LIMIT = 16 * 1024 * 1024
 _PARQUET_ROWS = 4096
 
 
-def refuse_large(path: Path, what: str) -> None:
+def refuse_large(path: Path, name: str, what: str) -> None:
     """Raise `InputError` for a file that would have to be held whole and is too large for it."""
     size = path.stat().st_size
     if size > WHOLE_LIMIT:
         raise InputError(
-            f"{path.name}: {what} of {size / 1048576:.0f} MB; the limit is {WHOLE_LIMIT // 1048576} MB, because the format cannot be "
+            f"{name}: {what} of {size / 1048576:.0f} MB; the limit is {WHOLE_LIMIT // 1048576} MB, because the format cannot be "
             "read as a stream: save it as JSON Lines, CSV or Parquet"
         )
 
@@ -72,7 +72,7 @@ def read_xlsx(path: Path, name: str, columns: str | None, arrange: Arrange) -> I
     """The first sheet, or the one that the profile names."""
     import python_calamine  # noqa: PLC0415 - only where a workbook is read
 
-    refuse_large(path, "a workbook")
+    refuse_large(path, name, "a workbook")
     profile = None if columns is None else mapping.load(columns)
     try:
         workbook = python_calamine.CalamineWorkbook.from_path(str(path))

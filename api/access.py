@@ -1,0 +1,245 @@
+"""Who may do what, and whose data: the one place that turns a session or an API key into allowed actions and scoped queries."""
+
+import hashlib
+import hmac
+import secrets
+from collections.abc import Awaitable, Callable, Iterable
+from typing import Annotated, Any, Literal, NamedTuple, TypeVar, get_args
+
+import msgspec
+from fastapi import Depends, Request
+from fastapi.concurrency import run_in_threadpool
+from fastapi.security import APIKeyCookie, HTTPBearer
+from sqlalchemy import ColumnElement, Select, select
+from sqlalchemy.orm import InstrumentedAttribute, Session
+
+from api import audit
+from api.clock import SECOND
+from api.dependencies import ServiceDep
+from api.errors import ApiError
+from api.store.tables_access import ApiKey, User, UserSession
+from api.wiring import Service
+
+Action = Literal[
+    "screen",
+    "ingest",
+    "read",
+    "raw",
+    "review",
+    "assign",
+    "jobs",
+    "export",
+    "rules",
+    "publish",
+    "users",
+    "keys",
+    "audit",
+]
+Scope = Literal["screen", "ingest", "read", "raw", "jobs", "export"]
+ALL: frozenset[str] = frozenset(get_args(Action))
+SCOPES: frozenset[str] = frozenset(get_args(Scope))
+_REVIEWER = frozenset({"screen", "read", "raw", "review"})
+ACTIONS: dict[str, frozenset[str]] = {
+    "agent_desk": frozenset({"screen"}),
+    "vendor": frozenset({"read"}),
+    "reviewer": _REVIEWER,
+    "lead": _REVIEWER | {"ingest", "assign", "jobs", "export", "rules", "publish", "audit"},
+    "admin": ALL,
+}
+COOKIE = "screening_session"
+_KEY_PREFIX, _SESSION_PREFIX = "sk_", "ss_"
+_REMEMBERED_SECONDS = 5
+_REMEMBERED = 10_000
+_USE_NOTED_SECONDS = 600
+_Statement = TypeVar("_Statement", bound=Select[*tuple[Any, ...]])
+
+# Both stand in the OpenAPI document; the tokens themselves are read below.
+_bearer = HTTPBearer(auto_error=False, description="An API key (sk_...) or a session's token (ss_...).")
+_cookie = APIKeyCookie(name=COOKIE, auto_error=False, description="The session's token, as set by the login.")
+
+
+class Principal(NamedTuple):
+    """Who acts: a person or a key, with the allowed actions. `vendor_id` narrows all data to one vendor's."""
+
+    actor: str
+    user_id: int | None
+    role: str | None
+    actions: frozenset[str]
+    vendor_id: str | None
+    session_id: int | None = None
+
+
+class Token(NamedTuple):
+    """A new secret: `shown` goes to its owner once, only `digest` is kept; `prefix` names it in lists."""
+
+    shown: str
+    prefix: str
+    digest: bytes
+
+
+def new_key() -> Token:
+    """A fresh API key."""
+    prefix = _KEY_PREFIX + secrets.token_hex(4)
+    shown = f"{prefix}_{secrets.token_urlsafe(32)}"
+    return Token(shown, prefix, digest(shown))
+
+
+def new_session() -> Token:
+    """A fresh session token."""
+    shown = _SESSION_PREFIX + secrets.token_urlsafe(32)
+    return Token(shown, _SESSION_PREFIX, digest(shown))
+
+
+def digest(token: str) -> bytes:
+    """What is kept of a token; tokens hold 256 random bits, so a fast digest is enough."""
+    return hashlib.sha256(token.encode()).digest()
+
+
+def scoped(statement: _Statement, principal: Principal, vendor: InstrumentedAttribute[Any] | ColumnElement[Any]) -> _Statement:
+    """The statement over the principal's own data only; `vendor` is the column that says whose a row is."""
+    return statement if principal.vendor_id is None else statement.where(vendor == principal.vendor_id)
+
+
+def visible(principal: Principal, vendor_id: str | None) -> bool:
+    """Whether a row of this vendor may be seen; what may not be seen is answered as not found."""
+    return principal.vendor_id is None or principal.vendor_id == vendor_id
+
+
+def owned(principal: Principal, vendor_id: str | None) -> str | None:
+    """The vendor that new data of the principal belongs to; raises 403 where it names another's."""
+    if principal.vendor_id is None or vendor_id == principal.vendor_id:
+        return vendor_id
+    if vendor_id is None:
+        return principal.vendor_id
+    raise ApiError(403, "other_vendor", f"this key brings data of vendor {principal.vendor_id!r} only", "/vendor_id")
+
+
+async def principal_of(
+    request: Request,
+    service: ServiceDep,
+    bearer: Annotated[object, Depends(_bearer)],
+    cookie: Annotated[str | None, Depends(_cookie)],
+) -> Principal:
+    """The acting principal; raises 401 without a valid login, 403 for a cookie sent from another site, 429 beyond the rate."""
+    del bearer
+    scheme, _, token = request.headers.get("authorization", "").partition(" ")
+    token = token.strip()
+    if scheme.lower() != "bearer" or not token:
+        if cookie is None:
+            raise _unauthenticated("log in, or send an API key: Authorization: Bearer sk_...")
+        _same_site(request)
+        token = cookie
+    now = service.clock()
+    key = digest(token)
+    remembered = service.remembered.get(key)
+    if remembered is not None and remembered[1] <= now < remembered[2]:
+        found = remembered[0]
+    elif token.startswith(_KEY_PREFIX):
+        found = await run_in_threadpool(_by_key, service, token, key, now)
+    else:
+        found = await run_in_threadpool(_by_session, service, key, now)
+    if found.user_id is None:
+        service.rates.take(found.actor, now)
+    return found
+
+
+Caller = Annotated[Principal, Depends(principal_of)]
+
+
+def require(action: Action) -> Callable[..., Awaitable[Principal]]:
+    """A dependency that gives the principal where it may do this; raises 401 or 403."""
+
+    async def allowed(principal: Caller) -> Principal:
+        if action not in principal.actions:
+            raise ApiError(403, "forbidden", f"{principal.actor} may not {action}; that needs {_who(action)}")
+        return principal
+
+    return allowed
+
+
+def _who(action: str) -> str:
+    roles = [role for role, actions in ACTIONS.items() if action in actions]
+    return f"the role {' or '.join(roles)}" + (f", or a key with the scope {action}" if action in SCOPES else "")
+
+
+def _unauthenticated(message: str) -> ApiError:
+    return ApiError(401, "unauthenticated", message, headers={"WWW-Authenticate": "Bearer"})
+
+
+def _same_site(request: Request) -> None:
+    """A browser sends the cookie along from anywhere; what changes something must come from our own pages."""
+    origin = request.headers.get("origin")
+    if request.method in ("GET", "HEAD", "OPTIONS") or origin is None:
+        return
+    if origin.partition("://")[2] != request.headers.get("host", ""):
+        raise ApiError(403, "cross_origin", f"a request with the session's cookie must not come from {origin}")
+
+
+def _by_key(service: Service, token: str, key: bytes, now: int) -> Principal:
+    prefix = token[: len(_KEY_PREFIX) + 8]
+    with service.store.read() as session:
+        row = session.scalar(select(ApiKey).where(ApiKey.prefix == prefix))
+    if row is None or not hmac.compare_digest(row.secret_hash, key):
+        raise _unauthenticated("the API key is unknown")
+    if row.revoked_at is not None or (row.expires_at is not None and row.expires_at <= now):
+        raise _unauthenticated(f"the API key {prefix} was revoked or has expired")
+    found = Principal(f"key:{prefix}", None, None, frozenset(scopes_of(row)), row.vendor_id)
+    if len(service.remembered) >= _REMEMBERED:
+        service.remembered.clear()
+    until = now + _REMEMBERED_SECONDS * SECOND
+    service.remembered[key] = (found, now, until if row.expires_at is None else min(until, row.expires_at))
+    service.rates.limit(found.actor, row.per_minute)
+    if row.last_used_at is None or now - row.last_used_at > _USE_NOTED_SECONDS * SECOND:
+        with service.store.write() as session:
+            session.get_one(ApiKey, row.id).last_used_at = now
+    return found
+
+
+def _by_session(service: Service, key: bytes, now: int) -> Principal:
+    statement = select(UserSession.id, UserSession.expires_at, User).join(User, User.id == UserSession.user_id)
+    with service.store.read() as session:
+        row = session.execute(statement.where(UserSession.token_hash == key, UserSession.revoked_at.is_(None))).first()
+    if row is None or row.expires_at <= now or not row.User.active:
+        raise _unauthenticated("the session is unknown or over; log in again")
+    return principal_for(row.User, row.id)
+
+
+def principal_for(user: User, session_id: int | None = None) -> Principal:
+    """The principal that a user acts as."""
+    return Principal(f"user:{user.name}", user.id, user.role, ACTIONS[user.role], user.vendor_id, session_id)
+
+
+def scopes_of(key: ApiKey) -> list[str]:
+    """The scopes of a key."""
+    return msgspec.json.decode(key.scopes, type=list[str])
+
+
+def add_key(
+    session: Session,
+    *,
+    name: str,
+    scopes: Iterable[str],
+    vendor_id: str | None,
+    per_minute: int | None,
+    expires_at: int | None,
+    by: str,
+    at: int,
+) -> tuple[ApiKey, Token]:
+    """Keep a new API key; the token's `shown` cannot be had again."""
+    token = new_key()
+    row = ApiKey(
+        name=name,
+        prefix=token.prefix,
+        secret_hash=token.digest,
+        scopes=msgspec.json.encode(sorted(set(scopes))).decode(),
+        vendor_id=vendor_id,
+        per_minute=per_minute,
+        created_by=by,
+        created_at=at,
+        expires_at=expires_at,
+    )
+    session.add(row)
+    session.flush()
+    detail: dict[str, object] = {"name": name, "scopes": sorted(set(scopes)), "vendor_id": vendor_id}
+    audit.record(session, at=at, actor=by, action="key_added", subject=f"key:{token.prefix}", detail=detail)
+    return row, token

@@ -1,0 +1,1 @@
+"""Work that outlives a request: uploads and re-screenings, cut into blocks that worker processes do under leases."""

@@ -1,0 +1,6 @@
+"""The kinds of jobs that this service does."""
+
+from api.jobs import ingest, rescreen
+from api.jobs.kind import Kind
+
+KINDS: dict[str, Kind] = {"ingest": ingest.KIND, "rescreen": rescreen.KIND}

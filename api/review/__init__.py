@@ -1,0 +1,1 @@
+"""Review: the queue of candidates, who holds which, what people decided, and what is learnt from it."""
