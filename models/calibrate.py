@@ -82,12 +82,17 @@ def _precision(threshold: float, k: int, sure: Array, shows: npt.NDArray[np.bool
 
 
 def clear(data: Opinions, flagged: npt.NDArray[np.bool_]) -> dict[str, Clear]:
-    """Per role the limits that clear at most `CLEARED` of the turns rightly flagged, a third of them at the first look."""
+    """Per role the limits that clear at most `CLEARED` of the turns rightly flagged, a third of them at the first look.
+
+    Turns that a rule flags are never cleared, so the limits rest on the others.
+    """
     found = {}
+    ruled = (data.opinions[:, :, OPINIONS.index("rule")] != 0).any(axis=1)
     for role, own in (("agent", data.agents), ("customer", ~data.agents)):
-        wanted = own & flagged
-        first = _lowest(data.first[wanted], CLEARED / 3)
-        second = _lowest(data.second[wanted & (data.first >= first)], 2 * CLEARED / 3)
+        wanted = own & flagged & ~ruled
+        allowed = CLEARED * (own & flagged).sum() / max(1, wanted.sum())
+        first = _lowest(data.first[wanted], allowed / 3)
+        second = _lowest(data.second[wanted & (data.first >= first)], 2 * allowed / 3)
         found[role] = Clear(any=round(first, 4), both=round(second, 4))
     return found
 

@@ -22,6 +22,9 @@ LINEAR = "linear.npz"
 Array = npt.NDArray[np.float32]
 _MARK = 0.0
 """Log-odds from which on a token counts as one of the words that show a signal."""
+_EVEN = 0.5
+"""A rule's flag that all opinions together find less likely than not is excused."""
+EXCUSE = "classifier"
 _GAP = 3
 """Characters between marked words that still belong to one place."""
 
@@ -144,6 +147,8 @@ class Cascade:
         if not _counts(finding) or finding.turn != turn or finding.signal not in self.manifest.signals:
             return finding
         score = float(sure[self.manifest.signals.index(finding.signal)])
+        if score < _EVEN:
+            return finding._replace(score=_rounded(score), prior=False, status="excused", excused_by=EXCUSE)
         return finding._replace(score=_rounded(score), prior=False)
 
 
