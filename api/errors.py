@@ -1,6 +1,7 @@
 """The one error envelope: {"error": {"code", "message", "field", "request_id"}}; `field` is a JSON pointer or null."""
 
 import re
+import sqlite3
 from typing import Any, cast
 
 import structlog
@@ -26,6 +27,8 @@ _CODES = {
     429: "too_many",
 }
 _ITEM = re.compile(r"^(?:item (\d+): )?(?:turn (\d+)\b)?")
+_DISK = (sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR_WRITE, sqlite3.SQLITE_IOERR_FSYNC, sqlite3.SQLITE_IOERR_SHMSIZE)
+_DISK_FULL = "53100"  # PostgreSQL's state
 _FIELD = re.compile(r"`([a-z_]+)`")
 _PATH = re.compile(r"at `\$((?:\.[a-z_]+|\[[^\]]*\])+)`")
 
@@ -134,9 +137,20 @@ def as_api_error(error: Exception) -> ApiError:
 
 def _unavailable(error: Exception) -> ApiError:
     cause = getattr(error, "orig", None)
+    full = no_room(error)
     # the statement and its values are left out: they may hold conversation text
-    _log.error("store_unavailable", error=type(cause or error).__name__)
+    _log.error("store_unavailable", error=type(cause or error).__name__, disk_full=full)
+    if full:
+        return ApiError(
+            507, "no_room", "the store's disk takes no more data; nothing of this request was stored; try again later"
+        )
     return ApiError(503, "store_unavailable", "the store cannot be reached or is busy; try again", headers={"Retry-After": "2"})
+
+
+def no_room(error: Exception) -> bool:
+    """Whether a failure of the store is its disk's: full, over a quota, or not to be written."""
+    cause = getattr(error, "orig", None)
+    return getattr(cause, "sqlite_errorcode", None) in _DISK or getattr(cause, "sqlstate", None) == _DISK_FULL
 
 
 def install(app: FastAPI) -> None:

@@ -97,7 +97,7 @@ def as_toml(rule: Rule) -> str:
 
 def _value(value: object) -> str:
     match value:
-        case list():
+        case list() | tuple():
             return "[" + ", ".join(map(_value, value)) + "]"
         case dict():
             return "{" + ", ".join(f"{name} = {_value(one)}" for name, one in value.items() if one is not None) + "}"

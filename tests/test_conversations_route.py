@@ -205,3 +205,16 @@ def test_what_is_not_there(client: TestClient, as_user: Headers, as_key: Headers
     body = {"attributes": {"loss_yuan": 1}}
     refused(client.patch("/v1/conversations/none", json=body, headers=as_key("ingest")), 404, "not_found")
     refused(client.post("/v1/conversations", json={"id": "x"}, headers=as_key("ingest")), 422, "invalid", "/turns")
+
+
+def test_a_patch_tells_the_text_only_to_who_may_read_it(client: TestClient, as_key: Headers) -> None:
+    said = "上一位买家的电话是13812345678，您可以问他"
+    turns = [{"role": "customer", "text": "这个好用吗"}, {"role": "agent", "text": said}]
+    headers = as_key("ingest")
+    client.post("/v1/conversations", json={"id": "p-2", "turns": turns}, headers=headers)
+    for who, told in ((headers, False), (as_key("ingest", "read", "raw"), True)):
+        patched = client.patch("/v1/conversations/p-2", json={"attributes": {"loss_yuan": 1}}, headers=who)
+        flags = [flag for flag in patched.json()["screening"]["flags"] if flag["signal"] == "leak.customer_data"]
+        assert flags, patched.text
+        assert ("13812345678" in patched.text) is told
+        assert all((flag["quote"] == said[flag["start"] : flag["end"]]) is told for flag in flags)

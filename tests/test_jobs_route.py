@@ -162,6 +162,7 @@ def test_an_upload_that_breaks_off_leaves_nothing(client: TestClient, service: S
         ("POST", "/v1/jobs/conversations"),
         ("POST", "/v1/jobs/files"),
         ("POST", "/v1/jobs/rescreen"),
+        ("POST", "/v1/jobs/reencrypt"),
         ("GET", "/v1/jobs"),
         ("GET", "/v1/jobs/1"),
         ("GET", "/v1/jobs/1/errors"),
@@ -263,3 +264,15 @@ def test_rescreening_is_asked_for_by_filter(client: TestClient, service: Service
     refused(client.post("/v1/jobs/rescreen", json={"since": "2026-03-02T00:00:00"}, headers=headers), 422, "invalid", "/since")
     refused(client.post("/v1/jobs/rescreen", json={"sence": 1}, headers=headers), 422, "invalid", "/sence")
     refused(client.post("/v1/jobs/rescreen", json={"level": "D"}, headers=headers), 422, "invalid", "/level")
+
+
+def test_sealing_anew_is_for_admins(client: TestClient, service: Service, as_user: Headers) -> None:
+    headers = as_user("admin")
+    post(client, headers, line(1), line(2))
+    worker.drain(service)
+    refused(client.post("/v1/jobs/reencrypt", headers=as_user("lead")), 403, "forbidden")
+    answer = client.post("/v1/jobs/reencrypt", headers=headers)
+    assert (answer.status_code, answer.json()["kind"]) == (202, "reencrypt")
+    worker.drain(service)
+    job = client.get(answer.headers["location"], headers=headers).json()
+    assert (job["state"], job["counts"]) == ("done", {"unchanged": 2})

@@ -98,12 +98,28 @@ def test_a_claim_ends_with_its_time(filled: Store) -> None:
     anna, ben = person(filled, "anna"), person(filled, "ben")
     claim(filled, anna, 5)
     claim(filled, anna, 6)
-    claims.free_expired(filled, LATER - 1)
+    claims.free_expired(filled, LATER - 1, MINUTES)
     assert state(filled, 5)[0] == "claimed"
     claim(filled, ben, 6, now=LATER)  # without waiting for the sweep
-    claims.free_expired(filled, LATER)
+    claims.free_expired(filled, LATER, MINUTES)
     assert state(filled, 5) == ("open", None, None)
     assert state(filled, 6) == ("claimed", ben.user_id, LATER + MINUTES * 60 * SECOND)
+
+
+def test_a_clock_set_back_keeps_no_claim_longer_than_one_lasts(filled: Store) -> None:
+    anna, ben = person(filled, "anna"), person(filled, "ben")
+    claim(filled, anna, 5)
+    claim(filled, anna, 6)
+    back = NOW - 86_400 * SECOND
+    claims.free_expired(filled, NOW - 60 * SECOND, MINUTES)
+    with pytest.raises(ApiError, match="held by anna"):  # a small step changes nothing
+        claim(filled, ben, 5, now=NOW - 60 * SECOND)
+    claim(filled, ben, 5, now=back)
+    claims.free_expired(filled, back, MINUTES)
+    assert state(filled, 5) == ("claimed", ben.user_id, back + MINUTES * 60 * SECOND)
+    assert state(filled, 6) == ("open", None, None)
+    claims.free_expired(filled, NOW, MINUTES)  # and put right again
+    assert state(filled, 5) == ("open", None, None)
 
 
 def test_a_lead_may_take_what_is_assigned_and_release_what_is_held(filled: Store) -> None:

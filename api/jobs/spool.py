@@ -5,7 +5,7 @@ import secrets
 import struct
 import tempfile
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO, cast
 
@@ -62,7 +62,8 @@ class Upload:
 
     def discard(self) -> None:
         """Take it away, finished or not."""
-        self._file.close()
+        with suppress(OSError):  # closing writes what is buffered; on a full disk that fails once more
+            self._file.close()
         self._unfinished.unlink(missing_ok=True)
         self._path.unlink(missing_ok=True)
 

@@ -124,6 +124,6 @@ def _room() -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
             raise ApiError(507, "no_room", "there is no room for the upload on the service's disk; try again later") from None
         raise

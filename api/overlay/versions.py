@@ -4,11 +4,12 @@ A version's content never changes and stands under its digest; only its state mo
 """
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TypeVar
 
 import msgspec
 from sqlalchemy import select
+from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from api import audit
@@ -20,6 +21,8 @@ from lexicons.schema import Rule
 from screening.profile import Profile
 
 _V = TypeVar("_V", Overlay, SettingsVersion)
+Move = Callable[[Session, Overlay, Principal, int], None]
+"""A change of an overlay's state at a time; raises 409."""
 _NOUN = {"overlays": "rules", "settings_versions": "profile"}
 
 
@@ -43,6 +46,11 @@ def decoded(version: Overlay | SettingsVersion) -> Content | Profile:
     if isinstance(version, Overlay):
         return msgspec.json.decode(version.body, type=Content)
     return msgspec.json.decode(version.body, type=Profile)
+
+
+def rules_in(version: Overlay) -> tuple[Rule, ...]:
+    """All rules of an overlay."""
+    return msgspec.json.decode(version.body, type=Content).rules
 
 
 def find(session: Session, table: type[_V], id_: int, *, lock: bool = False) -> _V:
@@ -81,7 +89,6 @@ def add(session: Session, row: _V, principal: Principal, at: int) -> _V:
     if known is not None:
         raise conflict("same_version", f"this is version {known} of the {_NOUN[row.__tablename__]} already")
     session.add(row)
-    session.flush()
     _record(session, row, principal, at, "draft")
     return row
 
@@ -151,7 +158,10 @@ def _record(
     action: str,
     detail: dict[str, object] | None = None,
 ) -> None:
-    session.flush()
+    try:
+        session.flush()
+    except IntegrityError:  # somebody else kept or published one between our look and our write
+        raise conflict("changed_meanwhile", "somebody changed the versions at the same moment; look and try again") from None
     noun = _NOUN[row.__tablename__]
     given = {"digest": row.digest, "parent": row.parent} | (detail or {})
     audit.record(session, at=at, actor=principal.actor, action=f"{noun}.{action}", subject=f"{noun} {row.id}", detail=given)

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from itertools import cycle
 from typing import NamedTuple
 
-from sqlalchemy import select, update
+from sqlalchemy import or_, select, update
 from sqlalchemy.orm import Session
 
 from api.access import ACTIONS, Principal, visible
@@ -29,9 +29,10 @@ def person(principal: Principal) -> int:
     return principal.user_id
 
 
-def free_expired(store: Store, now: int) -> None:
-    """Give back the candidates whose claims are over; costs one look into an index where there are none."""
-    over = (StoredCandidate.status == "claimed") & (StoredCandidate.claimed_until <= now)
+def free_expired(store: Store, now: int, minutes: int) -> None:
+    """Give back the candidates whose claims are over; costs two looks into an index where there are none."""
+    until = StoredCandidate.claimed_until
+    over = (StoredCandidate.status == "claimed") & or_(until <= now, until > _furthest(now, minutes))
     with store.read() as session:
         if session.scalar(select(StoredCandidate.id).where(over).limit(1)) is None:
             return
@@ -40,6 +41,11 @@ def free_expired(store: Store, now: int) -> None:
         ids = session.scalars(found).all()
         freed = update(StoredCandidate).where(StoredCandidate.id.in_(ids))
         session.execute(freed.values(status="open", assignee_id=None, claimed_until=None))
+
+
+def _furthest(now: int, minutes: int) -> int:
+    """A claim that ends beyond this was made before the clock was set back, and is over."""
+    return now + 2 * minutes * 60 * SECOND
 
 
 def claim_next(session: Session, principal: Principal, filters: Filters, *, now: int, minutes: int) -> StoredCandidate | None:
@@ -65,7 +71,7 @@ def claim(session: Session, principal: Principal, candidate_id: int, *, now: int
     if found.status in ("decided", "outdated"):
         raise over(session, found)
     others = found.assignee_id not in (None, user)
-    if others and found.status == "claimed" and (found.claimed_until or 0) > now:
+    if others and found.status == "claimed" and now < (found.claimed_until or 0) <= _furthest(now, minutes):
         until = to_datetime(found.claimed_until or 0).isoformat(timespec="seconds")
         raise conflict("claimed", f"candidate {found.id} is held by {_name(session, found.assignee_id)} until {until}")
     if others and found.status == "open" and "assign" not in principal.actions:

@@ -1,6 +1,19 @@
 """The endpoints, one module a subject; `ROUTERS` is what the application serves."""
 
-from api.routes import conversations, jobs, operations, review, review_decisions, screen, session, statistics, users
+from api.routes import (
+    back_tests,
+    conversations,
+    jobs,
+    operations,
+    profiles,
+    review,
+    review_decisions,
+    rules,
+    screen,
+    session,
+    statistics,
+    users,
+)
 
 ROUTERS = (
     operations.router,
@@ -11,5 +24,8 @@ ROUTERS = (
     review.router,
     review_decisions.router,
     statistics.router,
+    back_tests.router,
+    rules.router,
+    profiles.router,
     conversations.router,
 )

@@ -14,6 +14,7 @@ from api.clock import to_datetime
 from api.dependencies import ServiceDep
 from api.errors import ApiError, ErrorEnvelope, conflict
 from api.ingest import InForce, Stored
+from api.masking import masked_conversation, masked_screening
 from api.schemas import Input, RowId, Text
 from api.wiring import Service, keeping
 from screening.readers.records import parse_time
@@ -148,7 +149,13 @@ async def add_attributes(
     conversation = _patched(before, patch.attributes)
     screening = await service.engine.screen(conversation)
     kept = await run_in_threadpool(_keep_patched, service, base, conversation, screening)
+    if "raw" not in principal.actions:  # the text was there before: who patches need not know it
+        screening = await run_in_threadpool(_covered, screening, conversation)
     return Response(_answer(kept, encode(screening)).body, 200, media_type="application/json")
+
+
+def _covered(screening: Screening, conversation: Conversation) -> Screening:
+    return masked_screening(screening, masked_conversation(conversation))
 
 
 def _in_force(service: Service, principal: Principal, conversation_id: str) -> tuple[InForce, Conversation]:

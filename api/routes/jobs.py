@@ -14,7 +14,7 @@ from api.access import Caller, Principal, require
 from api.clock import from_datetime, to_datetime
 from api.dependencies import ServiceDep
 from api.errors import ApiError
-from api.jobs import records, rescreen, spool, upload
+from api.jobs import records, reencrypt, rescreen, spool, upload
 from api.jobs.ingest import Parameters
 from api.jobs.spool import Upload
 from api.schemas import Input, RowId, Text
@@ -227,6 +227,14 @@ def rescreen_stored(body: RescreenInput, response: Response, service: ServiceDep
         incomplete=body.incomplete,
     )
     return _created(response, service, principal, "rescreen", parameters)
+
+
+@router.post("/jobs/reencrypt", status_code=202, responses={202: _ACCEPTED[202]})
+def reencrypt_stored(
+    response: Response, service: ServiceDep, principal: Annotated[Principal, Depends(require("keys"))]
+) -> JobView:
+    """Seal all stored texts anew with the key in force, or open them where encryption was turned off; run it after a change of keys."""
+    return _created(response, service, principal, "reencrypt", reencrypt.Parameters())
 
 
 @router.get("/jobs")

@@ -42,7 +42,7 @@ CandidateId = Annotated[RowId, Path()]
 @router.get("/candidates", responses=CONFLICT)
 def list_candidates(service: ServiceDep, principal: Reader, query: Annotated[PageQuery, Query()]) -> CandidatePage:
     """Candidates by the expected value of looking at them, highest first; one vendor's people see what is decided."""
-    claims.free_expired(service.store, service.clock())
+    claims.free_expired(service.store, service.clock(), service.settings.claim_minutes)
     with service.store.read() as session:
         filters = _filters(session, service, principal, query)
         found = queue.page(session, principal, filters, limit=query.limit, cursor=query.cursor)
@@ -52,7 +52,7 @@ def list_candidates(service: ServiceDep, principal: Reader, query: Annotated[Pag
 @router.get("/counts", responses=CONFLICT)
 def count_candidates(service: ServiceDep, principal: Reader, filters: Annotated[QueueFilters, Query()]) -> QueueCounts:
     """How many candidates each value of a filter would leave."""
-    claims.free_expired(service.store, service.clock())
+    claims.free_expired(service.store, service.clock(), service.settings.claim_minutes)
     with service.store.read() as session:
         found = queue.counts(session, principal, _filters(session, service, principal, filters))
     return QueueCounts(limit=queue.COUNTED, **found._asdict())
@@ -62,7 +62,7 @@ def count_candidates(service: ServiceDep, principal: Reader, filters: Annotated[
 def claim_next(filters: CandidateFilters, service: ServiceDep, principal: Reviewer) -> NextCandidate:
     """Claim the first candidate that matches: of those assigned to the caller, else of the free ones."""
     now = service.clock()
-    claims.free_expired(service.store, now)
+    claims.free_expired(service.store, now, service.settings.claim_minutes)
     wanted = _narrowed(service, filters)
     with service.store.write() as session:
         found = claims.claim_next(session, principal, wanted, now=now, minutes=service.settings.claim_minutes)
@@ -95,7 +95,7 @@ def assign_candidates(assignment: Assignment, service: ServiceDep, principal: Le
     if sum(percent or 0 for percent in percents) > 100:
         raise ApiError(422, "invalid", "the percentages are more than 100 together", "/to")
     now = service.clock()
-    claims.free_expired(service.store, now)
+    claims.free_expired(service.store, now, service.settings.claim_minutes)
     shares = [Share(share.user, share.percent) for share in assignment.to]
     wanted = _narrowed(service, assignment.filters)
     with service.store.write() as session:

@@ -34,6 +34,10 @@ class Bodies:
         """Whether new bodies are encrypted; text search is off then."""
         return self._current is not None
 
+    def is_current(self, stored: bytes) -> bool:
+        """Whether these bytes are as `pack` would make them now: under the current key, or open where there is none."""
+        return self.key_of(stored) == self._current
+
     def pack(self, data: bytes) -> bytes:
         """The bytes to store."""
         packed = zlib.compress(data, _LEVEL)

@@ -42,9 +42,16 @@ def add(session: Session, texts: Mapping[int, Iterable[str]]) -> None:
         statement = "INSERT INTO search_index (rowid, grams) VALUES (:id, :grams)"
     else:
         rows = [{"id": revision, "grams": _vector(bigrams(clean))} for revision, clean in texts.items()]
-        statement = "INSERT INTO search_index (revision_id, grams) VALUES (:id, CAST(:grams AS tsvector))"
+        statement = "INSERT INTO search_index (revision_id, grams) VALUES (:id, CAST(:grams AS tsvector)) ON CONFLICT DO NOTHING"
     if rows:
         session.execute(text(statement), rows)
+
+
+def clear(session: Session) -> None:
+    """Make nothing findable any more."""
+    sqlite = session.get_bind().dialect.name == "sqlite"
+    empty = "INSERT INTO search_index (search_index) VALUES ('delete-all')" if sqlite else "TRUNCATE search_index"
+    session.execute(text(empty))
 
 
 def _vector(grams: Sequence[str]) -> str:
