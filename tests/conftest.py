@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from api.settings import Settings
     from api.store.engine import Store
     from api.wiring import Service
+    from models.cascade import Cascade
 
 SHANGHAI = timezone(timedelta(hours=8))
 START = datetime(2026, 3, 2, 10, 0, 0, tzinfo=SHANGHAI)
@@ -57,6 +58,14 @@ def archive() -> list[Conversation]:
     items = list(read(ARCHIVE, ARCHIVE.name))
     assert all(isinstance(item, Conversation) for item in items)
     return items
+
+
+@pytest.fixture(scope="session")
+def cascade() -> "Cascade":
+    """The packaged classifier."""
+    from models.cascade import Cascade
+
+    return Cascade()
 
 
 @pytest.fixture

@@ -1,0 +1,36 @@
+"""What tests of the classifiers share: a small tokenizer and labelled turns made by hand."""
+
+from collections.abc import Iterable, Sequence
+
+from tokenizers import AddedToken, Regex, Tokenizer, models, normalizers, pre_tokenizers
+
+from models.dataset import Example
+from models.inputs import RowMaker
+from screening.evaluate import Label, TurnRecord
+from tests.conftest import conversation
+
+OPENING, PADDING, CLOSING, UNKNOWN = range(4)
+_SPECIAL = ("<s>", "<pad>", "</s>", "<unk>")
+_MARKS = "客服机系:"
+
+
+def tokenizer(texts: Iterable[str], pieces: Sequence[str] = ()) -> Tokenizer:
+    """A unigram tokenizer as `models.base` makes it: the characters of `texts` and these pieces."""
+    single = sorted({char for text in (*texts, _MARKS) for char in text if not char.isspace()})
+    scored = [(piece, 0.0) for piece in _SPECIAL] + [("▁", -3.0)] + [(char, -8.0) for char in single]
+    scored += [(piece, -9.0) for piece in pieces]
+    made = Tokenizer(models.Unigram(scored, unk_id=UNKNOWN, byte_fallback=False))
+    made.normalizer = normalizers.Sequence([normalizers.Nmt(), normalizers.NFKC(), normalizers.Replace(Regex(" {2,}"), " ")])
+    made.pre_tokenizer = pre_tokenizers.Metaspace(replacement="▁", prepend_scheme="always", split=True)
+    made.add_special_tokens([AddedToken(piece, special=True) for piece in _SPECIAL])
+    return made
+
+
+def row_maker(texts: Iterable[str], pieces: Sequence[str] = ()) -> RowMaker:
+    return RowMaker(tokenizer(texts, pieces), OPENING, CLOSING)
+
+
+def example(*turns: tuple[str, str], labels: Sequence[tuple[str, str]] = (), brief: str = "b01") -> Example:
+    """The last of the turns judged, with (signal, words) as labels."""
+    made = tuple(Label(signal, quote) for signal, quote in labels)
+    return Example(TurnRecord("x", conversation(*turns), made, "plain", ()), brief, None)
