@@ -99,7 +99,7 @@ def clear(data: Opinions, flagged: npt.NDArray[np.bool_]) -> dict[str, Clear]:
 
 def _lowest(odds: Array, share: float) -> float:
     """The highest value that leaves at most this share of `odds` below it."""
-    return float(np.sort(odds)[floor(share * odds.size)]) - 1e-3 if odds.size else -1e3
+    return float(np.sort(odds)[min(floor(share * odds.size), odds.size - 1)]) - 1e-3 if odds.size else -1e3
 
 
 def curve(sure: Array, shows: npt.NDArray[np.bool_], asked: npt.NDArray[np.bool_], bins: int = 10) -> Curve:

@@ -15,6 +15,7 @@ from models.inputs import CONTEXT_TURNS, Row
 from models.linear import LinearModel
 from models.stack import opinions
 from screening.detect.reading import Reading
+from screening.normalise.clean import clean_text
 from screening.report.names import SIGNALS as NAMES
 from screening.types import Finding, Role, Span
 
@@ -25,6 +26,7 @@ _MARK = 0.0
 _EVEN = 0.5
 """A rule's flag that all opinions together find less likely than not is excused."""
 EXCUSE = "classifier"
+_ENDS = "。！？!?；;\n"
 _GAP = 3
 """Characters between marked words that still belong to one place."""
 
@@ -124,7 +126,7 @@ class Cascade:
         signals, stack = self.manifest.signals, self.manifest.stack
         rules = _scores(findings, own.turn)
         sure = stack.probabilities(signals, opinions(signals, own.linear, own.encoder.turn, rules))
-        kept = [self._rescored(finding, own.turn, sure) for finding in findings]
+        kept = [self._rescored(reading, finding, own.turn, sure) for finding in findings]
         for k in self._columns[reading.conversation.turns[own.turn].role]:
             thresholds = stack.thresholds[signals[k]]
             if signals[k] not in rules and sure[k] >= thresholds.look:
@@ -143,13 +145,39 @@ class Cascade:
                 )
         return kept
 
-    def _rescored(self, finding: Finding, turn: int, sure: npt.NDArray[np.float64]) -> Finding:
+    def _in_its_sentence(self, reading: Reading, finding: Finding, turn: int) -> float:
+        """How sure all opinions are of a rule's flag when its sentence is read without the rest of the turn.
+
+        Polite words around an insult outweigh it where the turn is read as a whole.
+        """
+        first = max(0, turn - CONTEXT_TURNS)
+        roles = [own.role for own in reading.conversation.turns[first : turn + 1]]
+        sentence = clean_text(_sentence(reading.conversation.turns[turn].text, finding.span)).clean
+        cleans = [*(reading.clean(i) for i in range(first, turn)), sentence]
+        linear = self._linear.scores([turn_text(roles, cleans, turn - first, sentence)])[0]
+        judged = self._encoder.judge(self._rows.rows(roles, cleans, turn - first))
+        assert finding.score is not None
+        cells = opinions(self.manifest.signals, linear, judged.turn, {finding.signal: finding.score})
+        return float(self.manifest.stack.probabilities(self.manifest.signals, cells)[self.manifest.signals.index(finding.signal)])
+
+    def _rescored(self, reading: Reading, finding: Finding, turn: int, sure: npt.NDArray[np.float64]) -> Finding:
         if not _counts(finding) or finding.turn != turn or finding.signal not in self.manifest.signals:
             return finding
         score = float(sure[self.manifest.signals.index(finding.signal)])
         if score < _EVEN:
+            score = max(score, self._in_its_sentence(reading, finding, turn))
+        if score < _EVEN:
             return finding._replace(score=_rounded(score), prior=False, status="excused", excused_by=EXCUSE)
         return finding._replace(score=_rounded(score), prior=False)
+
+
+def _sentence(text: str, span: Span | None) -> str:
+    """The sentence, or sentences, that a place stands in; the whole text for a flag on the whole turn."""
+    if span is None:
+        return text
+    start = max((text.rfind(end, 0, span.start) for end in _ENDS), default=-1) + 1
+    stop = min((at for end in _ENDS if (at := text.find(end, span.end)) >= 0), default=len(text))
+    return text[start : stop + 1]
 
 
 def _counts(finding: Finding) -> bool:

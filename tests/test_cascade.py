@@ -15,7 +15,7 @@ from api.cli import app
 from lexicons.signals import CUSTOMER_SIGNALS
 from models import encoder
 from models.artefact import DEFAULT, Clear
-from models.cascade import Judged, _span
+from models.cascade import EXCUSE, Judged, _span
 from models.encoder import ENCODER, Encoder, Judgement
 from models.rows import SIGNALS
 from models.stack import OPINIONS, Thresholds
@@ -24,7 +24,7 @@ from screening.detect.reading import Batch
 from screening.pipeline import Screener
 from screening.replay import encode
 from screening.types import Span
-from tests.conftest import conversation
+from tests.conftest import active, conversation
 
 EVERYTHING, NOTHING = Clear(-1e9, -1e9), Clear(1e9, 1e9)
 TALK = (
@@ -47,16 +47,16 @@ def with_(cascade, clear=None, look=None, flag=None):
     return own
 
 
+def beside(screener, cascade):
+    """The rules of a screener, and this classifier beside them."""
+    own = copy(screener)
+    own.detectors = (cascade,)
+    return own
+
+
 @pytest.fixture
 def screened(screener):
-    """The screening of turns by the rules and this classifier."""
-
-    def screened(cascade, *turns):
-        own = copy(screener)
-        own.detectors = (cascade,)
-        return own.screen(conversation(*turns))
-
-    return screened
+    return lambda cascade, *turns: beside(screener, cascade).screen(conversation(*turns))
 
 
 def readings(screener, *conversations):
@@ -73,14 +73,14 @@ def test_the_packaged_classifier_is_whole(cascade):
     assert (DEFAULT / ENCODER).stat().st_size < 16 * 2**20
 
 
-def test_one_by_one_and_in_a_batch_are_the_same_bytes(cascade, archive):
-    few = archive[:12]
-    together = [encode(s) for s in Screener(detectors=[with_(cascade)]).screen_many(few)]
-    alone = Screener(detectors=[with_(cascade)])
-    assert together == [encode(alone.screen(c)) for c in few]
-    assert together == [encode(s) for s in Screener(detectors=[with_(cascade)]).screen_many(few[::-1])][::-1]
-    assert together == [encode(s) for s in alone.screen_many(few)]  # what is remembered is what was said
-    assert any(b'"kind":"model"' in line for line in together)
+def test_one_by_one_and_in_a_batch_are_the_same_bytes(cascade, screener, archive):
+    few = archive[:4]
+    fresh = [beside(screener, with_(cascade, EVERYTHING, look=0.001, flag=0.3)) for _ in range(3)]
+    together = [encode(s) for s in fresh[0].screen_many(few)]
+    assert together == [encode(fresh[1].screen(c)) for c in few]
+    assert together == [encode(s) for s in fresh[2].screen_many(few[::-1])][::-1]
+    assert together == [encode(s) for s in fresh[1].screen_many(few)]  # what is remembered is what was said
+    assert all(b'"kind":"model"' in line for line in together)
 
 
 @pytest.mark.slow
@@ -134,9 +134,22 @@ def test_what_a_rule_found_is_scored_by_all_three_opinions(cascade, screener, sc
     (reading,) = readings(screener, conversation(*TALK))
     cells, first, both = cascade.opinions(reading, screener._found(reading).findings)
     sure = cascade.manifest.stack.probabilities(SIGNALS, cells)[SIGNALS.index("rudeness.abuse")]
-    assert after.score == round(sure, 3) > 0.9
+    assert after.score == round(sure, 3) > 0.5
     agents = [k for k, signal in enumerate(SIGNALS) if signal not in CUSTOMER_SIGNALS]
     assert both == pytest.approx(first + cells[agents, OPINIONS.index("linear")].max(), abs=1e-5)
+
+
+@pytest.mark.parametrize(("intercept", "status", "level"), [(-9.0, "excused", None), (9.0, "active", "A")])
+def test_a_rule_s_flag_that_is_less_likely_than_not_is_excused(cascade, screened, intercept, status, level):
+    own = with_(cascade, NOTHING)
+    stack = msgspec.structs.replace(
+        own.manifest.stack, weights=(0.0,) * len(OPINIONS), intercepts=dict.fromkeys(SIGNALS, intercept)
+    )
+    own.manifest = msgspec.structs.replace(own.manifest, stack=stack)
+    found = screened(own, *TALK)
+    flag = next(flag for flag in found.flags if flag.signal == "rudeness.abuse")
+    assert (flag.status, flag.source.kind, found.level) == (status, "rule", level)
+    assert (flag.excused_by == EXCUSE) == (status == "excused")
 
 
 def test_nothing_that_is_given_is_changed(cascade, screener):
@@ -164,9 +177,12 @@ def test_a_long_turn_is_as_bad_as_its_worst_window(cascade, screener):
     assert len(rows) > 2
     assert np.array_equal(whole.turn, np.max([part.turn for part in parts], axis=0))
     assert whole.tokens.shape == (len(whole.places), len(SIGNALS)) == (sum(len(part.places) for part in parts), len(SIGNALS))
-    abuse = SIGNALS.index("rudeness.abuse")
-    start, end = _span(reading, Judged(0, 1, np.zeros(len(SIGNALS)), whole), abuse)
-    assert "傻逼" in text[start:end] and end - start < 12
+
+
+def test_an_insult_that_a_rule_finds_stands_after_polite_words(cascade, screened):
+    polite = "亲，这边帮您查询到物流信息正在派送中，请您耐心等待。"
+    for text in (polite + "你就是个傻逼，滚", polite * 4 + "您脑子有病吧"):
+        assert ("rudeness.abuse", 1) in active(screened(with_(cascade), ("customer", "在吗"), ("agent", text)))
 
 
 def test_the_encoder_remembers_only_the_last_rows(cascade, monkeypatch):
