@@ -93,6 +93,24 @@ def test_a_cleared_turn_was_rarely_to_be_flagged(calibrate):
     assert sum(flagged & (first >= limits["agent"].any) & (-first < limits["agent"].both)) == 3
 
 
+def test_turns_that_a_rule_flags_are_never_cleared_and_leave_their_share_to_the_others(calibrate):
+    opinions = np.zeros((1000, 1, 3))
+    opinions[:900, 0, OPINIONS.index("rule")] = 2.0
+    first = np.where(np.arange(1000) < 900, -50.0, np.arange(1000))
+    own = made(opinions, np.ones((1000, 1), dtype=bool), ["b1"] * 1000, np.ones(1000), first, first)
+    limits = calibrate.clear(own, np.ones(1000, dtype=bool))["agent"]
+    # A hundredth of the thousand may go: three at the first look, and of the 97 left as many as two thirds of it.
+    assert limits.any == pytest.approx(903 - 1e-3)
+    assert sum(first[900:] < limits.both) in (9, 10)
+
+
+def test_where_rules_find_nearly_all_the_rest_may_be_cleared(calibrate):
+    opinions = np.zeros((1000, 1, 3))
+    opinions[:-2, 0, OPINIONS.index("rule")] = 2.0
+    own = made(opinions, np.ones((1000, 1), dtype=bool), ["b1"] * 1000, np.ones(1000), np.arange(1000.0), np.arange(1000.0))
+    assert calibrate.clear(own, np.ones(1000, dtype=bool))["agent"] == Clear(999 - 1e-3, 999 - 1e-3)
+
+
 def test_customers_turns_have_limits_of_their_own(calibrate):
     agents = np.arange(20) < 10
     own = made(np.zeros((20, 1, 3)), np.zeros((20, 1), dtype=bool), ["b1"] * 20, agents, np.arange(20.0), np.arange(20.0) * 2)

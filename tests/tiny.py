@@ -1,6 +1,7 @@
 """What tests of the classifiers share: a small tokenizer and labelled turns made by hand."""
 
 from collections.abc import Iterable, Sequence
+from pathlib import Path
 
 from tokenizers import AddedToken, Regex, Tokenizer, models, normalizers, pre_tokenizers
 
@@ -34,3 +35,25 @@ def example(*turns: tuple[str, str], labels: Sequence[tuple[str, str]] = (), bri
     """The last of the turns judged, with (signal, words) as labels."""
     made = tuple(Label(signal, quote) for signal, quote in labels)
     return Example(TurnRecord("x", conversation(*turns), made, "plain", ()), brief, None)
+
+
+def save_base(folder: Path, texts: Iterable[str]) -> str:
+    """A BERT of two layers with random weights and its tokenizer, as transformers saves them; the folder's name."""
+    import torch
+    from transformers import BertConfig, BertModel, PreTrainedTokenizerFast
+
+    made = tokenizer(texts)
+    special = dict(zip(("cls_token", "pad_token", "sep_token", "unk_token"), _SPECIAL, strict=True))
+    PreTrainedTokenizerFast(tokenizer_object=made, **special).save_pretrained(folder)
+    torch.manual_seed(0)
+    config = BertConfig(
+        vocab_size=made.get_vocab_size(),
+        hidden_size=32,
+        num_hidden_layers=2,
+        num_attention_heads=2,
+        intermediate_size=64,
+        max_position_embeddings=80,
+        pad_token_id=PADDING,
+    )
+    BertModel(config).save_pretrained(folder)
+    return str(folder)

@@ -49,7 +49,12 @@ NOT_CHECKED = {
     "callbacks": "回电记录",
     "transfer": "转接去向",
 }
-_EXCUSES = {"negation": "客服在否定这件事", "refusal": "客服在拒绝这件事", "quotation": "客服在转述客户的话", "classifier": "分类器结合上下文认为不成立"}
+_EXCUSES = {
+    "negation": "客服在否定这件事",
+    "refusal": "客服在拒绝这件事",
+    "quotation": "客服在转述客户的话",
+    "classifier": "分类器结合上下文认为不成立",
+}
 
 
 def family(signal: str) -> str:
