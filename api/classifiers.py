@@ -2,13 +2,15 @@
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from screening.detect.detector import Detector
+if TYPE_CHECKING:
+    from screening.detect.detector import Detector
 
 NONE = "none"
 
 
-def opened(folder: Path | None = None) -> Sequence[Detector]:
+def opened(folder: Path | None = None) -> "Sequence[Detector]":
     """The classifier of an artefact folder, or the packaged one; raises `InputError` where its files are not what they should be."""
     from models.artefact import DEFAULT  # noqa: PLC0415 - ONNX Runtime loads only where something is screened
     from models.cascade import Cascade  # noqa: PLC0415
@@ -16,6 +18,6 @@ def opened(folder: Path | None = None) -> Sequence[Detector]:
     return [Cascade(DEFAULT if folder is None else folder)]
 
 
-def named(setting: str | None) -> Sequence[Detector]:
+def named(setting: str | None) -> "Sequence[Detector]":
     """The classifiers that a setting names: a folder, `none`, or None for the packaged one."""
     return () if setting == NONE else opened(None if setting is None else Path(setting))

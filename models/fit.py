@@ -64,8 +64,8 @@ def fit(
     optimiser = torch.optim.AdamW(_groups(network, schedule.rate), lr=schedule.rate, weight_decay=0.01)
     rate = torch.optim.lr_scheduler.LambdaLR(optimiser, lambda step: min((step + 1) / (0.1 * steps), max(0.0, 1 - step / steps)))
     kept = Checkpoint(checkpoint, f"{schedule} {len(rows)}", {"network": network, "optimiser": optimiser, "rate": rate})
-    done = kept.resume()
-    if done == schedule.epochs == 0:
+    done = kept.resume() if schedule.epochs else 0
+    if not schedule.epochs:
         kept.keep(0)
     for epoch in range(done, schedule.epochs):
         torch.manual_seed(schedule.seed * 1000 + epoch)

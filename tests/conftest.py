@@ -68,6 +68,17 @@ def cascade() -> "Cascade":
     return Cascade()
 
 
+@pytest.fixture(scope="module")
+def one_thread() -> Iterator[None]:
+    """PyTorch on one thread: networks as small as those of the tests only wait for a second one."""
+    import torch
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
 @pytest.fixture
 def flags_of(screener: Screener) -> Callable[..., list[tuple[str, int | None]]]:
     def found(*turns: tuple, signals: tuple[str, ...] = (), **fields: object) -> list[tuple[str, int | None]]:
