@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from hypothesis import settings as properties
 
 from screening.pipeline import Screener
 from screening.readers.jsonl import read
@@ -23,6 +24,9 @@ if TYPE_CHECKING:
 
 SHANGHAI = timezone(timedelta(hours=8))
 START = datetime(2026, 3, 2, 10, 0, 0, tzinfo=SHANGHAI)
+
+properties.register_profile("patient", parent=properties.default, deadline=None)  # a busy machine is no fault of the code
+properties.load_profile("patient")
 
 os.environ.setdefault("SCREENING_CACHE", tempfile.mkdtemp(prefix="screening-cache-"))
 # The service is tested over the rules; that it also takes the packaged classifier is a test of its own (test_classifiers.py).

@@ -1,7 +1,5 @@
-import io
 import json
 import logging
-import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -102,13 +100,10 @@ def test_faults_of_our_own_say_nothing_of_the_inside(failing: Callable[[Exceptio
 
 
 @pytest.fixture
-def logged(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[], list[dict[str, object]]]]:
+def logged(capsys: pytest.CaptureFixture[str]) -> Iterator[Callable[[], list[dict[str, object]]]]:
     root = logging.getLogger()
     handlers, level = root.handlers[:], root.level
-    written = io.StringIO()
-    monkeypatch.setattr(sys, "stderr", written)
-    logs.configure("debug")
-    yield lambda: [json.loads(line) for line in written.getvalue().splitlines()]
+    yield lambda: [json.loads(line) for line in capsys.readouterr().err.splitlines()]
     root.handlers = handlers
     root.setLevel(level)
     structlog.reset_defaults()
@@ -120,6 +115,7 @@ def test_logs_are_json_with_request_id_and_without_text(
     as_key: Headers,
     failing: Callable[[Exception], object],
 ) -> None:
+    logs.configure("debug")
     client.post("/v1/screen", json=CONVERSATION, headers={**as_key("screen"), "X-Request-ID": "r-1"})
     client.post("/v1/screen", json={"id": "x", "turns": "加我微信"}, headers=as_key("screen"))
     failing(ZeroDivisionError("加我微信"))

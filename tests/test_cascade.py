@@ -15,7 +15,7 @@ from api.cli import app
 from lexicons.signals import CUSTOMER_SIGNALS
 from models import encoder
 from models.artefact import DEFAULT, Clear
-from models.cascade import EXCUSE, Judged, _span
+from models.cascade import EXCUSE, Judged, _sentence, _span
 from models.encoder import ENCODER, Encoder, Judgement
 from models.rows import SIGNALS
 from models.stack import OPINIONS, Thresholds
@@ -183,6 +183,28 @@ def test_an_insult_that_a_rule_finds_stands_after_polite_words(cascade, screened
     polite = "亲，这边帮您查询到物流信息正在派送中，请您耐心等待。"
     for text in (polite + "你就是个傻逼，滚", polite * 4 + "您脑子有病吧"):
         assert ("rudeness.abuse", 1) in active(screened(with_(cascade), ("customer", "在吗"), ("agent", text)))
+
+
+@pytest.mark.xfail(strict=True, reason="joined by commas it is one sentence, and the training text holds no turn of this kind")
+def test_an_insult_that_a_rule_finds_stands_between_polite_clauses(cascade, screened):
+    for text in ("您好，很高兴为您服务，你就是个傻逼，滚，祝您生活愉快", "好的呢亲，" * 10 + "滚蛋吧你个傻逼"):
+        assert ("rudeness.abuse", 1) in active(screened(with_(cascade), ("customer", "在吗"), ("agent", text)))
+
+
+@pytest.mark.parametrize(
+    ("text", "words", "sentence"),
+    [
+        ("您好。你就是个傻逼，滚！再见", "傻逼", "你就是个傻逼，滚！"),
+        ("你就是个傻逼", "傻逼", "你就是个傻逼"),
+        ("好的\n傻逼\n再见", "傻逼", "傻逼\n"),
+        ("好；加。我。微。信。嗯", "加。我。微。信", "加。我。微。信。"),
+        ("在吗？滚", "滚", "滚"),
+    ],
+)
+def test_the_sentence_of_a_rule_s_words(text, words, sentence):
+    start = text.index(words)
+    assert _sentence(text, Span(start, start + len(words))) == sentence
+    assert _sentence(text, None) == text
 
 
 def test_the_encoder_remembers_only_the_last_rows(cascade, monkeypatch):
