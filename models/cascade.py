@@ -52,8 +52,8 @@ class _Asked(NamedTuple):
 class Cascade:
     """The classifier of one artefact; a `screening.detect.detector.Detector`."""
 
-    def __init__(self, folder: Path = artefact.DEFAULT):
-        self.manifest, self.version = artefact.read(folder)
+    def __init__(self, folder: Path = artefact.DEFAULT, *, unreported: bool = False):
+        self.manifest, self.version = artefact.read(folder, unreported=unreported)
         self.name = self.manifest.name
         self.engine = encoder.engine()
         signals = self.manifest.signals
