@@ -30,15 +30,15 @@ def export(
             chosen = follow.in_force(session).published if version is None else version
             if chosen is not None and session.get(Overlay, chosen) is None:
                 raise ValueError(f"there is no version {chosen} of the rules")
-            rules = follow.rules_of(session, chosen)
+            content = follow.content_of(session, chosen)
         to.mkdir(parents=True, exist_ok=True)
         if any(to.iterdir()):
             raise ValueError(f"the folder {to} is not empty")
-        overlay.write(settings.lexicon or PACKAGED, rules, to)
+        overlay.write(settings.lexicon or PACKAGED, content.rules, to, content.judged)
     except SQLAlchemyError as error:
         refuse(RuntimeError(f"the store cannot be read ({type(error).__name__}); is it there, and upgraded?"))
     except (LexiconError, OSError, ValueError) as error:
         refuse(error)
     finally:
         store.close()
-    typer.echo(f"{len(rules)} rules merged into {to}")
+    typer.echo(f"{len(content.rules)} rules merged into {to}")

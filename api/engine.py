@@ -198,7 +198,9 @@ def _alone(screener: Screener, conversation: Conversation) -> Result:
     except Exception as error:
         _log.error("screening_failed", error=type(error).__name__)
         failure = Failure("pipeline", type(error).__name__)
-        return Screening(conversation.id, False, ("pipeline",), (), (), None, screener.versions, (failure,))
+        return Screening(
+            conversation.id, False, ("pipeline",), (), (), None, screener.versions_of(conversation.vendor_id), (failure,)
+        )
 
 
 def _count(results: Sequence[Result]) -> None:

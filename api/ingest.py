@@ -158,7 +158,7 @@ def _keep_once(session: Session, items: Sequence[tuple[Conversation, Screening]]
     new.sort(key=lambda item: item[0].id)  # one order for all writers here, too: the index on the id makes them wait
     changed = [item for item, there in zip(items, same, strict=True) if there is None and item[0].id in before]
     rows = [
-        _described(conversation, keeping.zone, at) | {"external_id": conversation.id, "revision": 1, "created_at": at}
+        _described(conversation, keeping, at) | {"external_id": conversation.id, "revision": 1, "created_at": at}
         for conversation, _ in new
     ]
     created = insert_many(session, StoredConversation, rows)
@@ -171,7 +171,7 @@ def _keep_once(session: Session, items: Sequence[tuple[Conversation, Screening]]
         for conversation, screening in changed
         for entry in (before[conversation.id],)
     ]
-    _redescribe(session, further, keeping.zone, at)
+    _redescribe(session, further, keeping, at)
     screenings = iter(_add(session, [*first, *further], keeping, at))
     made: dict[str, Stored] = {}
     outcome: Outcome
@@ -194,7 +194,7 @@ def revise_attributes(
         return None
     number = base.revision + 1
     revision = _New(base.conversation_id, number, base.content_hash, conversation, screening, "attributes")
-    _redescribe(session, [revision], keeping.zone, at)
+    _redescribe(session, [revision], keeping, at)
     (found,) = _add(session, [revision], keeping, at)
     return Stored(conversation.id, number, found, "revised")
 
@@ -239,13 +239,13 @@ def _add(session: Session, revisions: Sequence[_New], keeping: Keeping, at: int)
     return results.add(session, added, keeping, at)
 
 
-def _described(conversation: Conversation, zone: tzinfo, at: int) -> dict[str, Any]:
+def _described(conversation: Conversation, keeping: Keeping, at: int) -> dict[str, Any]:
     return {
         "vendor_id": conversation.vendor_id,
         "agent_id": conversation.agent_id,
         "customer_id": conversation.customer_id,
         "channel": conversation.channel,
-        "started_at": _micros(conversation.started_at, zone),
+        "started_at": _micros(conversation.started_at, keeping.zone_of(conversation.vendor_id)),
         "updated_at": at,
     }
 
@@ -256,14 +256,14 @@ def _micros(moment: datetime | None, zone: tzinfo) -> int | None:
     return from_datetime(moment if moment.tzinfo is not None else moment.replace(tzinfo=zone))
 
 
-def _redescribe(session: Session, revisions: Sequence[_New], zone: tzinfo, at: int) -> None:
+def _redescribe(session: Session, revisions: Sequence[_New], keeping: Keeping, at: int) -> None:
     if not revisions:
         return
     table = table_of(StoredConversation)
-    names = [*_described(revisions[0].conversation, zone, at), "revision"]
+    names = [*_described(revisions[0].conversation, keeping, at), "revision"]
     statement = update(table).where(table.c.id == bindparam("row")).values({name: bindparam(f"new_{name}") for name in names})
     values = [
-        {f"new_{name}": value for name, value in _described(new.conversation, zone, at).items()}
+        {f"new_{name}": value for name, value in _described(new.conversation, keeping, at).items()}
         | {"new_revision": new.number, "row": new.conversation_id}
         for new in revisions
     ]

@@ -1,8 +1,9 @@
 """Writes screenings with their flags and candidates, and brings what people decided on earlier ones over to them."""
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import tzinfo
+from types import MappingProxyType
 from typing import Any, Literal, NamedTuple, cast
 
 import msgspec
@@ -22,11 +23,16 @@ Cause = Literal["ingest", "revision", "rescreen", "attributes"]
 
 
 class Keeping(NamedTuple):
-    """How texts are packed, what the queue's weights are, and the zone of times without an offset."""
+    """How texts are packed, what the queue's weights are, and the zone of times without an offset, some vendors' own ones."""
 
     bodies: Bodies
     settings: Settings
     zone: tzinfo
+    zones: Mapping[str, tzinfo] = MappingProxyType({})
+
+    def zone_of(self, vendor_id: str | None) -> tzinfo:
+        """The zone of a vendor's times."""
+        return self.zone if vendor_id is None else self.zones.get(vendor_id, self.zone)
 
 
 class Result(NamedTuple):

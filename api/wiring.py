@@ -62,4 +62,6 @@ def build(settings: Settings, clock: Clock, engine: ScreeningEngine | None = Non
 
 def keeping(service: Service) -> Keeping:
     """What storing needs to know; raises `NotReadyError` before the lexicon is loaded."""
-    return Keeping(service.bodies, service.settings, ZoneInfo(service.engine.screener.profile.timezone))
+    screener = service.engine.screener
+    zones = {vendor: ZoneInfo(profile.timezone) for vendor, profile in screener.vendors.items()}
+    return Keeping(service.bodies, service.settings, ZoneInfo(screener.profile.timezone), zones)

@@ -20,6 +20,7 @@ from lexicons.signals import CUSTOMER_SIGNALS, SIGNALS
 PACKAGED = Path(str(resources.files("lexicons")))
 MARK = re.compile("«([^«»]+)»")
 SCORES = "scores.json"
+JUDGED = "judged.json"
 CUE_KINDS = frozenset(
     (
         *("greeting", "closing", "hold", "open_question", "objection", "upset", "agreement", "silence_prompt"),
@@ -47,6 +48,8 @@ class Lexicon(msgspec.Struct, frozen=True):
     """Per signal right and wrong flags on the development set (`scores.json`): the prior of every rule's score."""
     files: dict[str, str] = {}
     """Rule id to the file it stands in."""
+    judged: dict[str, tuple[int, int, int]] = {}
+    """What flagged (a rule's id) to its version and how many of that one's flags reviewers confirmed and rejected (`judged.json`)."""
 
     def cue_patterns(self, kind: str) -> list[Cue]:
         """The cues of one kind."""
@@ -90,6 +93,17 @@ def _scores(folder: Path, problems: list[str]) -> dict[str, tuple[int, int]]:
         return msgspec.json.decode(path.read_bytes(), type=dict[str, tuple[int, int]])
     except msgspec.DecodeError as error:
         problems.append(f"{SCORES}: {error}; write it anew with: screening evaluate tests/data/dev.jsonl --write-scores")
+        return {}
+
+
+def _judged(folder: Path, problems: list[str]) -> dict[str, tuple[int, int, int]]:
+    path = folder / JUDGED
+    if not path.exists():
+        return {}
+    try:
+        return msgspec.json.decode(path.read_bytes(), type=dict[str, tuple[int, int, int]])
+    except msgspec.DecodeError as error:
+        problems.append(f"{JUDGED}: {error}; it is written by: screening lexicon export")
         return {}
 
 
@@ -236,7 +250,7 @@ def load(folder: Path = PACKAGED) -> Lexicon:
 
     A lexicon that was found good is kept under the digest of its files and of the code that checks them.
     """
-    files = [*sorted(folder.rglob("*.toml")), folder / SCORES]
+    files = [*sorted(folder.rglob("*.toml")), folder / SCORES, folder / JUDGED]
     named = [part for path in files if path.exists() for part in (str(path.relative_to(folder)).encode(), path.read_bytes())]
     return cache.kept("lexicon", cache.digest([*cache.code(PACKAGED), *named]), lambda: _load(folder))
 
@@ -248,7 +262,8 @@ def _load(folder: Path) -> Lexicon:
     standards = list(_tables(folder, "standards", "standard", Standard, problems))
     cues = list(_tables(folder, "cues", "cue", Cue, problems))
     rules = list(_tables(folder, "rules", "rule", Rule, problems))
-    scores = _scores(folder, problems)
+    scores, judged = _scores(folder, problems), _judged(folder, problems)
+    digested = [[r for _, r in rules], [c for _, c in cues], [s for _, s in sets], [w for _, w in writings], scores]
     lexicon = Lexicon(
         rules=tuple(rule for _, rule in rules),
         cues=tuple(cue for _, cue in cues),
@@ -256,8 +271,9 @@ def _load(folder: Path) -> Lexicon:
         writings={form: w.to for _, w in writings for form in w.forms},
         standards={s.id: s for _, s in standards},
         scores=scores,
-        version=_digest([r for _, r in rules], [c for _, c in cues], [s for _, s in sets], [w for _, w in writings], scores),
+        version=_digest(*digested, *([judged] if judged else [])),
         files={rule.id: where for where, rule in rules},
+        judged=judged,
     )
     _duplicates(((where, s.id) for where, s in sets), "word set", problems)
     _duplicates(((where, s.id) for where, s in standards), "standard", problems)

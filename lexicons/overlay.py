@@ -5,13 +5,13 @@ import json
 import re
 import shutil
 import tomllib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 import msgspec
 
 from lexicons import lock
-from lexicons.load import Lexicon, load
+from lexicons.load import JUDGED, SCORES, Lexicon, load
 from lexicons.schema import Rule
 
 _TABLE = re.compile(r"^(?=\[\[rule\]\])", re.MULTILINE)
@@ -22,10 +22,13 @@ def file_of(rule: Rule) -> str:
     return f"rules/{rule.signal}-overlay.toml"
 
 
-def overlaid(lexicon: Lexicon, rules: Iterable[Rule], shadow: Iterable[Rule] = ()) -> Lexicon:
+def overlaid(
+    lexicon: Lexicon, rules: Iterable[Rule], shadow: Iterable[Rule] = (), judged: Mapping[str, tuple[int, int, int]] | None = None
+) -> Lexicon:
     """The lexicon with `rules` in place of its own of the same id or beside them; its version covers them.
 
-    `shadow` runs beside the rest and is never graded: a rule on trial stands twice where it is to replace one.
+    `shadow` runs beside the rest and is never graded: a rule on trial stands twice where it is to replace one. `judged` (as
+    `Lexicon.judged`) takes the place of the lexicon's own.
     """
     over = {rule.id: rule for rule in rules}
     replaced = [over.get(rule.id, rule) for rule in lexicon.rules]
@@ -33,28 +36,31 @@ def overlaid(lexicon: Lexicon, rules: Iterable[Rule], shadow: Iterable[Rule] = (
     graded = {rule.id: rule for rule in (*replaced, *added)}
     tried = {rule.id: rule for rule in shadow if rule.status in ("active", "shadow") and rule != graded.get(rule.id)}
     trial = [msgspec.structs.replace(tried[name], status="shadow") for name in sorted(tried)]
-    if not over and not trial:
+    if not over and not trial and not judged:
         return lexicon
-    covered = [lexicon.version, [over[name] for name in sorted(over)], trial]
+    covered = [lexicon.version, [over[name] for name in sorted(over)], trial, *([judged] if judged else [])]
     return msgspec.structs.replace(
         lexicon,
         rules=(*replaced, *added, *trial),
         version="sha256:" + hashlib.sha256(msgspec.json.encode(covered, order="deterministic")).hexdigest(),
         files=lexicon.files | {rule.id: file_of(rule) for rule in added},
+        judged=dict(judged or lexicon.judged),
     )
 
 
-def write(folder: Path, rules: Sequence[Rule], to: Path) -> None:
-    """Copy the lexicon of `folder` into the empty folder `to` with `rules` merged into its files, and lock it.
+def write(folder: Path, rules: Sequence[Rule], to: Path, judged: Mapping[str, tuple[int, int, int]] | None = None) -> None:
+    """Copy the lexicon of `folder` into the empty folder `to` with `rules` merged into its files and `judged` beside them, and lock it.
 
     What is not replaced stays as written, comments included; raises `LexiconError` where the result does not load.
     """
-    for name in ("cues", "rules", "standards", "variants", "scores.json"):
+    for name in ("cues", "rules", "standards", "variants", SCORES, JUDGED):
         source = folder / name
         if source.is_dir():
             shutil.copytree(source, to / name, ignore=shutil.ignore_patterns("__pycache__", "*.py"))
         elif source.exists():
             shutil.copy(source, to / name)
+    if judged:
+        (to / JUDGED).write_bytes(msgspec.json.format(msgspec.json.encode(judged, order="deterministic"), indent=1) + b"\n")
     waiting = {rule.id: rule for rule in rules}
     for path in sorted((to / "rules").glob("*.toml")):
         merged = _merged(path, waiting)

@@ -1,10 +1,11 @@
 """Conversation in, screening out: normalise, nominate, detect, excuse, grade. One engine for one, many, live and replay."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 import screening
 from lexicons.load import Lexicon, packaged, standard_version
+from lexicons.schema import Standard
 from screening import grade, profile, scores
 from screening.detect import patterns, phrases, privacy, rules
 from screening.detect.conduct.detector import ConductDetector
@@ -27,9 +28,19 @@ class _Found(NamedTuple):
     failures: list[Failure]
 
 
+class _Under(NamedTuple):
+    """What depends on the profile that a conversation is screened under."""
+
+    profile: Profile
+    conduct: ConductDetector
+    standards: list[Standard]
+    versions: Versions
+
+
 class Screener:
     """Screens conversations with one lexicon, one profile and any number of further detectors (classifiers).
 
+    `vendors` names the profile of each vendor whose conversations are not screened under the common one.
     Not for use from several threads at once; make one per thread or process.
     """
 
@@ -39,26 +50,46 @@ class Screener:
         profile_: Profile | None = None,
         detectors: Sequence[Detector] = (),
         scores_: scores.Scores | None = None,
+        vendors: Mapping[str, Profile] | None = None,
     ):
         self.lexicon = packaged() if lexicon is None else lexicon
         self.profile = Profile() if profile_ is None else profile_
-        profile.check(self.profile, self.lexicon)
-        self._scores = scores.Scores(self.lexicon.scores) if scores_ is None else scores_
+        self.vendors = dict(vendors or {})
+        for one in (self.profile, *self.vendors.values()):
+            profile.check(one, self.lexicon)
+        self._scores = scores.Scores(self.lexicon.scores, self.lexicon.judged) if scores_ is None else scores_
         self.vocabulary = Vocabulary(self.lexicon)
         self._rules = rules.RuleDetector(self.lexicon, self.vocabulary)
-        self._conduct = ConductDetector(self.lexicon, self.profile)
         self.detectors = tuple(detectors)
-        self._standards = [self.lexicon.standards[name] for name in self.profile.standards]
-        named = dict.fromkeys((*self.profile.standards, *self.profile.thresholds_from))
-        self.versions = Versions(
+        self._common = self._under(self.profile)
+        made = {one.digest(): self._under(one) for one in self.vendors.values()}
+        self._of_vendor = {vendor: made[one.digest()] for vendor, one in self.vendors.items()}
+        self.versions = self._common.versions
+
+    def _under(self, profile_: Profile) -> _Under:
+        named = dict.fromkeys((*profile_.standards, *profile_.thresholds_from))
+        versions = Versions(
             code=screening.__version__,
             normaliser=tables.version(),
             lexicon=self.lexicon.version,
             models={d.name: d.version for d in self.detectors},
             standards={name: standard_version(self.lexicon.standards[name]) for name in named},
-            settings=self.profile.digest(),
+            settings=profile_.digest(),
             engine=", ".join((phrases.ENGINE, patterns.ENGINE, *(d.engine for d in self.detectors))),
         )
+        graded = [self.lexicon.standards[name] for name in profile_.standards]
+        return _Under(profile_, ConductDetector(self.lexicon, profile_), graded, versions)
+
+    def _for(self, vendor_id: str | None) -> _Under:
+        return self._common if vendor_id is None else self._of_vendor.get(vendor_id, self._common)
+
+    def profile_of(self, vendor_id: str | None) -> Profile:
+        """The profile that a vendor's conversations are screened under."""
+        return self._for(vendor_id).profile
+
+    def versions_of(self, vendor_id: str | None) -> Versions:
+        """The versions that a vendor's screenings name."""
+        return self._for(vendor_id).versions
 
     def screen(self, conversation: Conversation) -> Screening:
         """The screening of one conversation; raises `InputError` where a text cannot be read."""
@@ -88,14 +119,15 @@ class Screener:
         return (self._assemble(reading.conversation, own) for reading, own in zip(every, found, strict=True))
 
     def _found(self, reading: Reading) -> _Found:
-        findings, not_checked, failures = self._conduct.detect(reading)
+        conduct = self._for(reading.conversation.vendor_id).conduct
+        findings, not_checked, failures = conduct.detect(reading)
         for name, detect in ((rules.NAME, self._rules.detect), (privacy.NAME, privacy.detect)):
             try:
                 findings += detect(reading)
             except Exception as error:  # the screening is marked incomplete and goes to a person
                 failures.append(Failure(name, type(error).__name__))
                 not_checked.append(name)
-        findings = [self._scored(finding) for finding in self._conduct.excuse(reading, findings)]
+        findings = [self._scored(finding) for finding in conduct.excuse(reading, findings)]
         return _Found(findings, not_checked, failures)
 
     def _judged(self, detector: Detector, readings: Sequence[Reading], found: Sequence[_Found]) -> list[_Found]:
@@ -109,23 +141,24 @@ class Screener:
             failure = Failure(detector.name, type(error).__name__)
             return [_Found(own.findings, [*own.not_checked, detector.name], [*own.failures, failure])]
         return [
-            _Found(self._conduct.excuse(reading, judged), own.not_checked, own.failures)
+            _Found(self._for(reading.conversation.vendor_id).conduct.excuse(reading, judged), own.not_checked, own.failures)
             for reading, judged, own in zip(readings, findings, found, strict=True)
         ]
 
     def _scored(self, finding: Finding) -> Finding:
         if finding.score is not None:
             return finding
-        score, prior = self._scores.score(finding.signal, finding.id)
+        score, prior = self._scores.score(finding.signal, finding.id, finding.version)
         return finding._replace(score=score, prior=prior)
 
     def _assemble(self, conversation: Conversation, own: _Found) -> Screening:
+        under = self._for(conversation.vendor_id)
         flags: tuple[Flag, ...] = ()
         found: tuple[Candidate, ...] = ()
         if own.findings:
             findings = _without_doubles(conversation, own.findings)
             flags = tuple(_flag(conversation, finding) for finding in findings)
-            found = grade.candidates(findings, flags, self._standards)
+            found = grade.candidates(findings, flags, under.standards)
         return Screening(
             conversation_id=conversation.id,
             complete=not own.failures,
@@ -133,7 +166,7 @@ class Screener:
             flags=flags,
             candidates=found,
             level=grade.level(found),
-            versions=self.versions,
+            versions=under.versions,
             failures=tuple(own.failures),
         )
 

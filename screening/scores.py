@@ -12,20 +12,25 @@ ENOUGH = 20
 
 
 class Scores:
-    """Scores per signal, and per rule where reviewers judged flags: `judged[rule id] = (confirmed, rejected)`."""
+    """Scores per signal, and per rule where reviewers judged flags: `judged[rule id] = (version, confirmed, rejected)`.
 
-    def __init__(self, signals: Mapping[str, tuple[int, int]], judged: Mapping[str, tuple[int, int]] | None = None):
+    What one version of a rule got right or wrong says nothing about another.
+    """
+
+    def __init__(self, signals: Mapping[str, tuple[int, int]], judged: Mapping[str, tuple[int, int, int]] | None = None):
         self._signals = signals
         self._judged = judged or {}
-        self._cache: dict[tuple[str, str], tuple[float, bool]] = {}
+        self._cache: dict[tuple[str, str, int], tuple[float, bool]] = {}
 
-    def score(self, signal: str, source: str) -> tuple[float, bool]:
+    def score(self, signal: str, source: str, version: int) -> tuple[float, bool]:
         """(score rounded to 3 decimals, whether it is still prior)."""
-        key = (signal, source)
+        key = (signal, source, version)
         if key not in self._cache:
             right, wrong = self._signals.get(signal, (0, 0))
             precision = (right + 1) / (right + wrong + 2)
-            confirmed, rejected = self._judged.get(source, (0, 0))
+            judged, confirmed, rejected = self._judged.get(source, (version, 0, 0))
+            if judged != version:
+                confirmed = rejected = 0
             estimate = (confirmed + SHRINK * precision) / (confirmed + rejected + SHRINK)
             self._cache[key] = (round(estimate, 3), confirmed + rejected < ENOUGH)
         return self._cache[key]

@@ -55,9 +55,10 @@ def address(client: TestClient) -> Iterator[str]:
 def test_every_curl_example_answers_as_shown(address: str, as_key: Headers, as_user: Headers) -> None:
     key = as_key("screen", "ingest", "read", "raw", "jobs", "export")["Authorization"].removeprefix("Bearer ")
     admin = as_user("admin")["Authorization"].removeprefix("Bearer ")
-    environment = {"URL": address, "KEY": key, "ADMIN": admin, "PATH": "/usr/bin:/bin:/usr/local/bin"}
+    lead = as_user("lead", name="lead-1")["Authorization"].removeprefix("Bearer ")
+    environment = {"URL": address, "KEY": key, "ADMIN": admin, "LEAD": lead, "PATH": "/usr/bin:/bin:/usr/local/bin"}
     shown = examples()
-    assert len(shown) >= 19
+    assert len(shown) >= 50
     for command, status, holds in shown:
         script = command.replace("curl -s", "curl -s -w '\\n%{http_code}'", 1)
         done = subprocess.run(["bash", "-c", script], check=True, env=environment, capture_output=True, text=True, timeout=30)

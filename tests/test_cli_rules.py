@@ -26,7 +26,8 @@ def test_a_published_version_is_written_back_as_toml(tmp_path: Path, monkeypatch
     other = next(rule for rule in shipped.rules if rule.after)
     changed = msgspec.structs.replace(other, version=other.version + 1, title='mit "Zeichen"')
     rules = [msgspec.convert(COUNTER, Rule), changed]
-    text = versions.canonical(versions.content(rules))
+    judged = {changed.id: (changed.version, 19, 2)}
+    text = versions.canonical(versions.content(rules, judged))
     with store.write() as session:
         session.add(User(name="a", password_hash="-", role="lead", created_at=1, password_changed_at=1))
         session.flush()
@@ -38,6 +39,7 @@ def test_a_published_version_is_written_back_as_toml(tmp_path: Path, monkeypatch
     assert done.exit_code == 0, done.output
     made = load.load(to)
     assert {rule.id: rule for rule in made.rules} == {rule.id: rule for rule in (*shipped.rules, *rules)}
+    assert made.judged == judged and made.version != load.load(load.PACKAGED).version
     assert lock.problems(made.rules, made.sets, lock.read(to)) == []
     again = CliRunner().invoke(app, ["lexicon", "export", str(to), "--database", url])
     assert again.exit_code == 2 and "not empty" in again.output

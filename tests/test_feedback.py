@@ -137,8 +137,12 @@ def test_precision_per_rule_and_signal_with_intervals(store: Store, screener: Sc
     assert [(one.rule, one.confirmed) for one in early] == [("abuse-are-you-stupid", 4)]
     assert sum(of_vendor[0][4:7]) == 5
     judged = precision.scores(found, {rule.id: rule.version for rule in screener.lexicon.rules})
-    assert judged["abuse-are-you-stupid"] == (7, 2)
-    assert precision.scores(found, {"abuse-are-you-stupid": version + 1}) == {}
-    prior = Scores(screener.lexicon.scores).score("rudeness.abuse", "abuse-are-you-stupid")[0]
-    posterior, still_prior = Scores(screener.lexicon.scores, judged).score("rudeness.abuse", "abuse-are-you-stupid")
+    assert judged["abuse-are-you-stupid"] == (version, 7, 2)
+    assert "abuse-are-you-stupid" not in precision.scores(found, {"abuse-are-you-stupid": version + 1})
+    of_models = [one._replace(source="model") for one in found]
+    assert precision.scores(of_models, {}) == {} and "abuse-are-you-stupid" in precision.scores(found, {})
+    scores = Scores(screener.lexicon.scores, judged)
+    prior = Scores(screener.lexicon.scores).score("rudeness.abuse", "abuse-are-you-stupid", version)[0]
+    posterior, still_prior = scores.score("rudeness.abuse", "abuse-are-you-stupid", version)
     assert posterior < prior and still_prior
+    assert scores.score("rudeness.abuse", "abuse-are-you-stupid", version + 1) == (prior, True)

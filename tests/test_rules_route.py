@@ -270,7 +270,14 @@ def test_the_same_content_is_one_version(client: TestClient, shipped: Lexicon, a
 READS = ["/v1/rules", "/v1/rules/lexicon", "/v1/rules/lexicon/x", "/v1/rules/versions", "/v1/rules/versions/1"]
 READS += ["/v1/rules/versions/1/diff", "/v1/profiles", "/v1/profiles/versions", "/v1/profiles/versions/1"]
 READS += ["/v1/profiles/versions/1/diff", "/v1/rules/back-tests", "/v1/rules/back-tests/1"]
-WRITES = ["/v1/rules/check", "/v1/rules/versions", "/v1/rules/rollback", "/v1/profiles/versions", "/v1/profiles/rollback"]
+WRITES = [
+    "/v1/rules/check",
+    "/v1/rules/versions",
+    "/v1/rules/scores",
+    "/v1/rules/rollback",
+    "/v1/profiles/versions",
+    "/v1/profiles/rollback",
+]
 WRITES += [f"/v1/rules/versions/1/{how}" for how in ("shadow", "withdraw", "publish", "back-tests")]
 WRITES += ["/v1/profiles/versions/1/publish"]
 

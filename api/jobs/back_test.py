@@ -13,7 +13,8 @@ from api.access import Principal
 from api.engine import screened
 from api.jobs import records, rescreen
 from api.jobs.kind import Block, Commit, Kind, Outcome, Refusal, Task
-from api.overlay import follow, report
+from api.overlay import follow, profiles, report, versions
+from api.overlay.profiles import Profiles
 from api.overlay.report import Report, Seen
 from api.review import precision
 from api.review.history import flag_verdict_in_force
@@ -26,7 +27,6 @@ from lexicons import overlay
 from lexicons.load import Lexicon
 from screening.errors import InputError
 from screening.pipeline import Screener
-from screening.profile import Profile
 from screening.types import Conversation
 
 BLOCK = 100
@@ -121,22 +121,22 @@ def _screeners(service: Service, parameters: Parameters) -> tuple[Screener, Scre
     """What is in force, the version in its place, and the ids of the rules that differ between the two."""
     shipped, own = service.follower.shipped
     with service.store.read() as session:
-        against = follow.rules_of(session, parameters.against)
-        tried = follow.rules_of(session, parameters.version)
-        profile = follow.profile_of(session, own, follow.InForce(None, (), parameters.profile))
-    old, new = overlay.overlaid(shipped, against), overlay.overlaid(shipped, tried)
+        against = follow.content_of(session, parameters.against)
+        tried = follow.content_of(session, parameters.version)
+        under = profiles.of(session, own, parameters.profile)
+    old, new = (overlay.overlaid(shipped, side.rules, judged=side.judged) for side in (against, tried))
     sides = [{rule.id: rule for rule in side.rules} for side in (old, new)]
     changed = frozenset(id_ for id_ in sides[0].keys() | sides[1].keys() if sides[0].get(id_) != sides[1].get(id_))
-    return _screener(old, profile), _screener(new, profile), changed
+    return _screener(old, under), _screener(new, under), changed
 
 
-def _screener(lexicon: Lexicon, profile: Profile) -> Screener:
+def _screener(lexicon: Lexicon, under: Profiles) -> Screener:
     """A screener for all blocks of a job; a side that is asked for no longer is let go."""
-    key = (lexicon.version, profile.digest())
+    key = (lexicon.version, versions.address(versions.canonical(under)))
     if key not in _recent:
         if len(_recent) >= _SIDES:
             _recent.clear()
-        _recent[key] = Screener(lexicon, profile)
+        _recent[key] = Screener(lexicon, under.profile, vendors=under.by_vendor())
     return _recent[key]
 
 

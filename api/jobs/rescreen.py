@@ -72,7 +72,14 @@ def perform(task: Task, raw: Sequence[msgspec.Raw]) -> Commit:
     screener = service.engine.screener
     ids = [int(bytes(one)) for one in raw]
     statement = (
-        select(StoredConversation.id, Revision.id, Revision.body, StoredScreening.versions, StoredScreening.incomplete)
+        select(
+            StoredConversation.id,
+            Revision.id,
+            Revision.body,
+            StoredConversation.vendor_id,
+            StoredScreening.versions,
+            StoredScreening.incomplete,
+        )
         .join(Revision, (Revision.conversation_id == StoredConversation.id) & (Revision.number == StoredConversation.revision))
         .join(StoredScreening, (StoredScreening.conversation_id == StoredConversation.id) & StoredScreening.latest)
         .where(StoredConversation.id.in_(ids))
@@ -80,8 +87,12 @@ def perform(task: Task, raw: Sequence[msgspec.Raw]) -> Commit:
     )
     with service.store.read() as session:
         rows = list(session.execute(statement))
-    present = results.digest_of(screener.versions)
-    old = [(id_, revision, body) for id_, revision, body, versions, incomplete in rows if incomplete or versions != present]
+    present = {vendor: results.digest_of(screener.versions_of(vendor)) for vendor in {row.vendor_id for row in rows}}
+    old = [
+        (id_, revision, body)
+        for id_, revision, body, vendor, versions, incomplete in rows
+        if incomplete or versions != present[vendor]
+    ]
     conversations = [msgspec.json.decode(service.bodies.unpack(body), type=Conversation) for _, _, body in old]
     refusals: list[Refusal] = []
     work: list[Rescreen] = []

@@ -1,6 +1,6 @@
 """Edited rules and profiles on their way in: read, laid over their parent, checked, compared."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import msgspec
@@ -10,11 +10,15 @@ from api.errors import ApiError, conflict
 from api.overlay import checks, versions
 from api.overlay.checks import Problem
 from api.overlay.follow import Content
+from api.overlay.profiles import Profiles
+from api.review import precision
+from api.review.precision import Judged
 from api.store.tables_rules import Overlay
 from lexicons import overlay
 from lexicons.load import Lexicon
 from lexicons.schema import Rule
-from screening import profile as profiles
+from screening import profile as core
+from screening.errors import InputError
 from screening.profile import Profile
 
 
@@ -36,10 +40,10 @@ class Difference(NamedTuple):
 
 
 class Base(NamedTuple):
-    """What a draft is laid over: the parent's digest and rules, and the rules of all versions that ran."""
+    """What a draft is laid over: the parent's digest and content, and the rules of all versions that ran."""
 
     digest: str | None
-    rules: tuple[Rule, ...]
+    content: Content
     ran: list[tuple[Rule, ...]]
 
 
@@ -56,14 +60,48 @@ def rules(tables: Sequence[dict[str, Any]]) -> list[Rule]:
     return made
 
 
-def profile(table: dict[str, Any], lexicon: Lexicon) -> Profile:
-    """A profile from a JSON object; raises 422 or `InputError` with what is wrong."""
+def profiles(
+    present: Profiles,
+    common: dict[str, Any] | None,
+    named: Sequence[dict[str, Any]] | None,
+    vendors: Mapping[str, str] | None,
+    lexicon: Lexicon,
+) -> Profiles:
+    """The present profiles with what is given (not None) in place of theirs; raises 422 with the place."""
+    made = Profiles(
+        present.profile if common is None else _profile(common, "/profile", lexicon),
+        present.profiles if named is None else tuple(_named(named, lexicon)),
+        dict(present.vendors if vendors is None else vendors),
+    )
+    names = {one.name for one in made.profiles}
+    for vendor, name in made.vendors.items():
+        if name not in names:
+            there = ", ".join(sorted(names)) or "none"
+            message = f"vendor {vendor!r} is assigned to {name!r}, which is not among `profiles`; there are: {there}"
+            raise ApiError(422, "invalid", message, "/vendors")
+    return made
+
+
+def _named(tables: Sequence[dict[str, Any]], lexicon: Lexicon) -> Iterator[Profile]:
+    seen: set[str] = set()
+    for i, table in enumerate(tables):
+        made = _profile(table, f"/profiles/{i}", lexicon)
+        if "name" not in table or made.name in seen:
+            problem = "is the name of an earlier one, too" if made.name in seen else "is missing; vendors are assigned by it"
+            raise ApiError(422, "invalid", f"profile: `name` {problem}", f"/profiles/{i}/name")
+        seen.add(made.name)
+        yield made
+
+
+def _profile(table: dict[str, Any], place: str, lexicon: Lexicon) -> Profile:
     try:
         made = msgspec.convert(table, Profile)
+        core.check(made, lexicon)
     except msgspec.ValidationError as error:
         message, field = _place(error)
-        raise ApiError(422, "invalid", f"profile: {message}", f"/profile{field}") from None
-    profiles.check(made, lexicon)
+        raise ApiError(422, "invalid", f"profile: {message}", place + field) from None
+    except InputError as error:
+        raise ApiError(422, "invalid", str(error), place) from None
     return made
 
 
@@ -78,22 +116,33 @@ def base(session: Session, parent: int | None) -> Base:
     """What a draft over version `parent` (else the published one) starts from; raises 404."""
     row = versions.published(session, Overlay) if parent is None else versions.find(session, Overlay, parent)
     if row is None:
-        return Base(None, (), versions.ran(session))
-    return Base(row.digest, msgspec.json.decode(row.body, type=Content).rules, versions.ran(session))
+        return Base(None, Content(), versions.ran(session))
+    return Base(row.digest, msgspec.json.decode(row.body, type=Content), versions.ran(session))
 
 
 def drafted(changed: Sequence[Rule], drop: Iterable[str], over: Base, shipped: Lexicon) -> Draft:
     """Changes laid over their base; raises 422 where there is nothing to change, 409 where a dropped id is not there."""
-    present = {rule.id: rule for rule in over.rules}
+    before = over.content
+    present = {rule.id: rule for rule in before.rules}
     for i, name in enumerate(drop):
         if present.pop(name, None) is None:
             raise conflict("not_changed", f"the parent version does not change rule {name!r}", f"/drop/{i}")
     present |= {rule.id: rule for rule in changed}
-    content = versions.content(list(present.values()))
-    if content == versions.content(over.rules):
+    content = versions.content(list(present.values()), before.judged)
+    if content == before:
         raise ApiError(422, "invalid", "`rules` and `drop` change nothing", "/rules")
-    found = checks.problems(changed, overlay.overlaid(shipped, over.rules), shipped, over.ran)
-    return Draft(content, over.digest, overlay.overlaid(shipped, content.rules).version, found)
+    found = checks.problems(changed, overlay.overlaid(shipped, before.rules), shipped, over.ran)
+    return Draft(content, over.digest, overlay.overlaid(shipped, content.rules, judged=content.judged).version, found)
+
+
+def scored(counted: Iterable[Judged], over: Base, shipped: Lexicon) -> Draft:
+    """The rules of the base with scores estimated from all decisions; raises 409 where nothing was judged since."""
+    rules = over.content.rules
+    running = overlay.overlaid(shipped, rules).rules
+    content = versions.content(rules, precision.scores(counted, {rule.id: rule.version for rule in running}))
+    if content == over.content:
+        raise conflict("nothing_judged", "no flag was confirmed or rejected since these scores were estimated")
+    return Draft(content, over.digest, overlay.overlaid(shipped, rules, judged=content.judged).version, [])
 
 
 def refusal(draft: Draft, changed: Sequence[Rule]) -> ApiError:

@@ -12,6 +12,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session
 
 from api.engine import NotReadyError, ScreeningEngine
+from api.overlay import profiles
 from api.store.engine import Store
 from api.store.tables_rules import Overlay, SettingsVersion
 from lexicons import overlay
@@ -33,9 +34,10 @@ _T = TypeVar("_T")
 
 
 class Content(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """The body of a version of the overlay: all its rules, by id."""
+    """The body of a version of the overlay: all its rules, by id, and what reviewers judged (`Lexicon.judged`)."""
 
     rules: tuple[Rule, ...] = ()
+    judged: dict[str, tuple[int, int, int]] = {}
 
 
 class InForce(NamedTuple):
@@ -58,28 +60,21 @@ def in_force(session: Session) -> InForce:
     return InForce(published, tuple(row.id for row in rows if row.state == "shadow"), profile)
 
 
-def rules_of(session: Session, version_id: int | None) -> tuple[Rule, ...]:
-    """All rules of a version of the overlay; none for None."""
-    return () if version_id is None else msgspec.json.decode(session.get_one(Overlay, version_id).body, type=Content).rules
+def content_of(session: Session, version_id: int | None) -> Content:
+    """What a version of the overlay holds; nothing for None."""
+    return Content() if version_id is None else msgspec.json.decode(session.get_one(Overlay, version_id).body, type=Content)
 
 
 def lexicon_of(session: Session, shipped: Lexicon, wanted: InForce) -> Lexicon:
     """The shipped lexicon with what holds over it; raises `LexiconError` where a published rule does not fit it (any more)."""
-    published = rules_of(session, wanted.published)
-    shadow = [rule for id_ in wanted.shadow for rule in rules_of(session, id_)]
+    published = content_of(session, wanted.published)
+    shadow = [rule for id_ in wanted.shadow for rule in content_of(session, id_).rules]
     problems: list[str] = []
-    for rule in (*published, *shadow):
+    for rule in (*published.rules, *shadow):
         check_rule(rule, overlay.file_of(rule), shipped, problems)
     if problems:
         raise LexiconError(problems)
-    return overlay.overlaid(shipped, published, shadow)
-
-
-def profile_of(session: Session, own: Profile, wanted: InForce) -> Profile:
-    """The published profile, else the process's own."""
-    if wanted.profile is None:
-        return own
-    return msgspec.json.decode(session.get_one(SettingsVersion, wanted.profile).body, type=Profile)
+    return overlay.overlaid(shipped, published.rules, shadow, published.judged)
 
 
 class Follower:
@@ -152,14 +147,14 @@ class Follower:
                 return self._done(present, wanted)
             try:
                 lexicon, profile = self.shipped
-                made = lexicon_of(session, lexicon, wanted), profile_of(session, profile, wanted)
+                made, under = lexicon_of(session, lexicon, wanted), profiles.of(session, profile, wanted.profile)
             except (LexiconError, InputError, msgspec.DecodeError) as error:
                 return self._kept(present, wanted, error)
         try:
-            if made == (present.lexicon, present.profile):
+            if (made, under.profile, under.by_vendor()) == (present.lexicon, present.profile, present.vendors):
                 screener = present
             else:
-                screener = Screener(*made, present.detectors)
+                screener = Screener(made, under.profile, present.detectors, vendors=under.by_vendor())
                 screener.screen(FIRST)
         except InputError as error:
             return self._kept(present, wanted, error)

@@ -16,9 +16,9 @@ from api import audit
 from api.access import Principal
 from api.errors import conflict, not_found
 from api.overlay.follow import Content
+from api.overlay.profiles import Profiles
 from api.store.tables_rules import Overlay, SettingsVersion
 from lexicons.schema import Rule
-from screening.profile import Profile
 
 _V = TypeVar("_V", Overlay, SettingsVersion)
 Move = Callable[[Session, Overlay, Principal, int], None]
@@ -36,21 +36,16 @@ def address(text: str) -> str:
     return "sha256:" + hashlib.sha256(text.encode()).hexdigest()
 
 
-def content(rules: Sequence[Rule]) -> Content:
-    """The content of an overlay with these rules."""
-    return Content(tuple(sorted(rules, key=lambda rule: rule.id)))
+def content(rules: Sequence[Rule], judged: dict[str, tuple[int, int, int]] | None = None) -> Content:
+    """The content of an overlay with these rules and scores."""
+    return Content(tuple(sorted(rules, key=lambda rule: rule.id)), judged or {})
 
 
-def decoded(version: Overlay | SettingsVersion) -> Content | Profile:
+def decoded(version: Overlay | SettingsVersion) -> Content | Profiles:
     """What a version holds."""
     if isinstance(version, Overlay):
         return msgspec.json.decode(version.body, type=Content)
-    return msgspec.json.decode(version.body, type=Profile)
-
-
-def rules_in(version: Overlay) -> tuple[Rule, ...]:
-    """All rules of an overlay."""
-    return msgspec.json.decode(version.body, type=Content).rules
+    return msgspec.json.decode(version.body, type=Profiles)
 
 
 def find(session: Session, table: type[_V], id_: int, *, lock: bool = False) -> _V:

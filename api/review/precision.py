@@ -70,14 +70,18 @@ def judged(
     return [Judged(*((None, None, None, *row) if by == "signal" else row)) for row in map(tuple, session.execute(statement))]
 
 
-def scores(counted: Iterable[Judged], versions: Mapping[str, int]) -> dict[str, tuple[int, int]]:
-    """`judged` for `screening.scores.Scores`: rule id to (confirmed, rejected), of the versions in force (`versions`) only.
+def scores(counted: Iterable[Judged], versions: Mapping[str, int]) -> dict[str, tuple[int, int, int]]:
+    """`judged` of a lexicon: what flagged to (version, confirmed, rejected), of the version in force in `versions` (a rule's) or the newest.
 
-    What an earlier version of a rule got right or wrong says nothing about this one.
+    Models score themselves; what was judged as unsure says nothing.
     """
-    found: dict[str, tuple[int, int]] = {}
+    found: dict[str, tuple[int, int, int]] = {}
     for one in counted:
-        if one.rule is not None and one.version == versions.get(one.rule):
-            confirmed, rejected = found.get(one.rule, (0, 0))
-            found[one.rule] = (confirmed + one.confirmed, rejected + one.rejected)
+        if one.rule is None or one.version is None or one.source == "model" or not one.confirmed + one.rejected:
+            continue
+        version, confirmed, rejected = found.get(one.rule, (versions.get(one.rule, 0), 0, 0))
+        if one.version > version and one.rule not in versions:
+            version, confirmed, rejected = one.version, 0, 0
+        if one.version == version:
+            found[one.rule] = (version, confirmed + one.confirmed, rejected + one.rejected)
     return found

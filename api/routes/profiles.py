@@ -1,4 +1,4 @@
-"""The profile: which standards grade and whose thresholds hold, in versions like the rules."""
+"""The profiles: which standards grade and whose thresholds hold, for all or for some vendors, in versions like the rules."""
 
 import msgspec
 from fastapi import APIRouter, Response
@@ -6,7 +6,7 @@ from sqlalchemy import select
 
 from api import openapi
 from api.dependencies import ServiceDep
-from api.overlay import drafts, versions
+from api.overlay import drafts, profiles, versions
 from api.routes.rules import MISSING, MOVED, Editor, Limit, Publisher, names_of
 from api.routes.rules_models import (
     Change,
@@ -27,28 +27,32 @@ router = APIRouter(prefix="/v1", tags=["rules"], responses=openapi.REFUSALS)
 
 @router.get("/profiles")
 def profile_in_force(service: ServiceDep, principal: Editor) -> ProfileInForce:
-    """The profile that screens here, and the version behind it."""
+    """The profiles that screen here, and the version behind them."""
     del principal
-    present = service.engine.screener.profile
+    present = service.engine.screener
     with service.store.read() as session:
         row = versions.published(session, SettingsVersion)
         names = {} if row is None else names_of(session, row)
     return ProfileInForce(
-        digest=present.digest(),
-        profile=msgspec.to_builtins(present),
+        digest=present.profile.digest(),
+        profile=msgspec.to_builtins(present.profile),
+        vendors={vendor: one.name for vendor, one in present.vendors.items()},
+        digests={vendor: one.digest() for vendor, one in present.vendors.items()},
         published=None if row is None else VersionView.of(row, names),
+        problem=service.follower.problem,
     )
 
 
 @router.post("/profiles/versions", status_code=201, responses=MOVED)
 def draft_profile(body: ProfileInput, response: Response, service: ServiceDep, principal: Editor) -> ProfileVersionView:
-    """Keep a profile as a new version, in the state draft."""
-    shipped, _ = service.follower.shipped
-    text = versions.canonical(drafts.profile(body.profile, shipped))
+    """Keep changed profiles as a new version, in the state draft."""
+    shipped, own = service.follower.shipped
     assert principal.user_id is not None  # no key has the scope
     now = service.clock()
     with service.store.write() as session:
         present = versions.published(session, SettingsVersion)
+        base = profiles.of(session, own, None if present is None else present.id)
+        text = versions.canonical(drafts.profiles(base, body.profile, body.profiles, body.vendors, shipped))
         row = SettingsVersion(
             digest=versions.address(text),
             parent=None if present is None else present.digest,
@@ -88,7 +92,10 @@ def get_profile_version(version_id: RowId, service: ServiceDep, principal: Edito
 
 @router.get("/profiles/versions/{version_id}/diff", responses=MISSING)
 def diff_profile(version_id: RowId, service: ServiceDep, principal: Editor, against: RowId | None = None) -> ProfileDiff:
-    """What the version sets otherwise than its parent (without one: than the process's own profile) or another version."""
+    """What the version sets otherwise than its parent (without one: than the process's own profile) or another version.
+
+    Fields of the common profile one by one, `profiles` and `vendors` each as a whole.
+    """
     del principal
     _, own = service.follower.shipped
     with service.store.read() as session:
@@ -97,8 +104,9 @@ def diff_profile(version_id: RowId, service: ServiceDep, principal: Editor, agai
             other = session.scalars(select(SettingsVersion).where(SettingsVersion.digest == row.parent)).first()
         else:
             other = versions.find(session, SettingsVersion, against)
-    found = drafts.differences(own if other is None else versions.decoded(other), versions.decoded(row))
-    fields = [Change(**one._asdict()) for one in found]
+        sides = [profiles.of(session, own, None if one is None else one.id) for one in (other, row)]
+    found = [*drafts.differences(sides[0].profile, sides[1].profile), *drafts.differences(*sides)]
+    fields = [Change(**one._asdict()) for one in found if one.field != "profile"]
     return ProfileDiff(version=row.id, against=None if other is None else other.id, fields=fields)
 
 

@@ -12,7 +12,8 @@ from api.access import Principal, require
 from api.dependencies import ServiceDep
 from api.errors import not_found
 from api.overlay import drafts, versions
-from api.overlay.follow import in_force
+from api.overlay.follow import Content, in_force
+from api.review import precision
 from api.routes.rules_models import (
     Change,
     Checked,
@@ -27,6 +28,7 @@ from api.routes.rules_models import (
     RulesInput,
     RulesVersionView,
     RuleView,
+    ScoresInput,
     State,
     VersionPage,
     VersionView,
@@ -139,6 +141,21 @@ def draft_rules(body: DraftInput, response: Response, service: ServiceDep, princ
     draft = _drafted(body, service, changed)
     if draft.problems:
         raise drafts.refusal(draft, changed)
+    return _kept(draft, body, response, service, principal)
+
+
+@router.post("/rules/scores", status_code=201, responses=MOVED)
+def draft_scores(body: ScoresInput, response: Response, service: ServiceDep, principal: Editor) -> RulesVersionView:
+    """Keep the same rules as a new version, in the state draft, with scores estimated anew from all verdicts on flags."""
+    shipped, _ = service.follower.shipped
+    with service.store.read() as session:
+        draft = drafts.scored(precision.judged(session), drafts.base(session, body.parent), shipped)
+    return _kept(draft, body, response, service, principal)
+
+
+def _kept(
+    draft: drafts.Draft, body: DraftInput | ScoresInput, response: Response, service: Service, principal: Principal
+) -> RulesVersionView:
     assert principal.user_id is not None  # no key has the scope
     text = versions.canonical(draft.content)
     now = service.clock()
@@ -199,12 +216,17 @@ def diff_rules(version_id: RowId, service: ServiceDep, principal: Editor, agains
             other = session.scalars(select(Overlay).where(Overlay.digest == row.parent)).first()
         else:
             other = versions.find(session, Overlay, against)
-    before = () if other is None else versions.rules_in(other)
+    before, after = (Content() if one is None else msgspec.json.decode(one.body, type=Content) for one in (other, row))
     changes = [
         RuleChange(rule=name, change=kind, fields=[Change(**one._asdict()) for one in fields])  # type: ignore[arg-type]
-        for name, kind, fields in drafts.changes(before, versions.rules_in(row), shipped)
+        for name, kind, fields in drafts.changes(before.rules, after.rules, shipped)
     ]
-    return RulesDiff(version=row.id, against=None if other is None else other.id, changes=changes)
+    judged = [
+        Change(field=name, before=before.judged.get(name), after=after.judged.get(name))
+        for name in sorted(before.judged | after.judged)
+        if before.judged.get(name) != after.judged.get(name)
+    ]
+    return RulesDiff(version=row.id, against=None if other is None else other.id, changes=changes, judged=judged)
 
 
 @router.post("/rules/versions/{version_id}/shadow", responses=MOVED)

@@ -69,13 +69,28 @@ class DraftInput(RulesInput):
 
 
 class ProfileInput(Input):
-    """A profile: standards, thresholds, zone (docs/profiles.md), as JSON."""
+    """Profiles (standards, thresholds, zone: docs/profiles.md) as JSON: the common one, further ones by name, and who is under these.
+
+    `vendors` names a vendor's profile among `profiles`. What is left out stays as it is in force.
+    """
 
     title: Text
     note: Note = ""
     profile: Annotated[
-        Table, Field(examples=[{"overrides": [{"signal": "response.slow_first", "channels": ["online"], "value": 20}]}])
-    ]
+        Table | None, Field(examples=[{"overrides": [{"signal": "response.slow_first", "channels": ["online"], "value": 20}]}])
+    ] = None
+    profiles: Annotated[
+        list[Table] | None, Field(max_length=200, examples=[[{"name": "strict", "standards": ["tencent-zhongchuang"]}]])
+    ] = None
+    vendors: Annotated[dict[Text, Text] | None, Field(max_length=2000, examples=[{"v12": "strict"}])] = None
+
+
+class ScoresInput(Input):
+    """What the version is for; `parent` as for a draft."""
+
+    title: Text
+    note: Note = ""
+    parent: RowId | None = None
 
 
 class RollBackInput(Input):
@@ -146,9 +161,10 @@ class VersionPage(BaseModel):
 
 
 class RulesVersionView(VersionView):
-    """A version of the overlay with all its rules."""
+    """A version of the overlay with all its rules. `judged`: what flagged to its version, confirmed and rejected flags."""
 
     rules: list[dict[str, Any]]
+    judged: dict[str, tuple[int, int, int]]
 
     @classmethod
     def with_rules(cls, row: Overlay, names: dict[int, str]) -> "RulesVersionView":
@@ -157,14 +173,16 @@ class RulesVersionView(VersionView):
 
 
 class ProfileVersionView(VersionView):
-    """A version of the profile with its content."""
+    """A version of the profiles with its content."""
 
     profile: dict[str, Any]
+    profiles: list[dict[str, Any]]
+    vendors: dict[str, str]
 
     @classmethod
     def with_profile(cls, row: SettingsVersion, names: dict[int, str]) -> "ProfileVersionView":
         """As one version is shown."""
-        return cls(**_fields(row, names), profile=msgspec.to_builtins(versions.decoded(row)))
+        return cls(**_fields(row, names), **msgspec.to_builtins(versions.decoded(row)))
 
 
 class Change(BaseModel):
@@ -184,11 +202,12 @@ class RuleChange(BaseModel):
 
 
 class RulesDiff(BaseModel):
-    """What a version does otherwise than another (null: than what ships), over the shipped rules."""
+    """What a version does otherwise than another (null: than what ships), over the shipped rules. `judged`: counts that differ."""
 
     version: int
     against: int | None
     changes: list[RuleChange]
+    judged: list[Change]
 
 
 class ProfileDiff(BaseModel):
@@ -224,11 +243,18 @@ class RulesInForce(BaseModel):
 
 
 class ProfileInForce(BaseModel):
-    """The profile that this process screens with; no version: it comes from the process's own settings."""
+    """The profiles that this process screens with; no version: the common one comes from the process's own settings, alone.
+
+    `digest` is what `versions.settings` of a screening under the common profile says, `digests` what it says for vendors with one of
+    their own.
+    """
 
     digest: str
     profile: dict[str, Any]
+    vendors: dict[str, str]
+    digests: dict[str, str]
     published: VersionView | None
+    problem: str | None
 
 
 class BackTestView(BaseModel):

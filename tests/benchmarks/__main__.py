@@ -56,7 +56,7 @@ def exhaust(items: Iterable[Any]) -> None:
 
 def stages(screener: Screener, traffic: list[Conversation]) -> dict[str, Callable[[], None]]:
     """Each stage alone on the whole traffic; `screen_many` is their sum and the assembling."""
-    vocabulary, rules, conduct = screener.vocabulary, screener._rules, screener._conduct
+    vocabulary, rules, conduct = screener.vocabulary, screener._rules, screener._common.conduct
     texts = [turn.text for c in traffic for turn in c.turns]
     size = BATCH_TURNS * len(traffic) // len(texts)
     batches = [traffic[i : i + size] for i in range(0, len(traffic), size)]
