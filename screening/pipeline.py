@@ -3,11 +3,14 @@
 from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
+import msgspec
+
 import screening
 from lexicons.load import Lexicon, packaged, standard_version
 from screening import grade, profile, scores
 from screening.detect import patterns, phrases, privacy, rules
 from screening.detect.conduct.detector import ConductDetector
+from screening.detect.conduct.live import Seen
 from screening.detect.detector import Detector
 from screening.detect.reading import Batch, Reading
 from screening.detect.vocabulary import Vocabulary
@@ -25,6 +28,23 @@ class _Found(NamedTuple):
     findings: list[Finding]
     not_checked: list[str]
     failures: list[Failure]
+
+
+class LastTurn(NamedTuple):
+    """What the words of the last turn of a window show. `screening` holds the text signals of that turn alone, with turn numbers of
+    the window; `seen` is what the conduct detectors read from it.
+    """
+
+    screening: Screening
+    seen: Seen
+
+
+class Windows(NamedTuple):
+    """Windows on running conversations after the rules, before the classifiers."""
+
+    readings: list[Reading]
+    found: list[_Found]
+    seen: list[Seen]
 
 
 class Screener:
@@ -77,6 +97,37 @@ class Screener:
         if batch:
             yield from self._screen_batch(batch)
 
+    def windows(self, conversations: Sequence[Conversation], numbers: Sequence[int] | None = None) -> Windows:
+        """Judge the last turn of each conversation by the rules, with the turns before it as context.
+
+        `numbers` says what each last turn counts as in its whole conversation, by default its place in the window. Rules that count
+        repeats or are bound to the conversation's end stay out. Raises `InputError` where a text cannot be read.
+        """
+        last = [len(conversation.turns) - 1 for conversation in conversations] if numbers is None else numbers
+        readings = list(Batch(conversations, self.vocabulary, last).readings())
+        found = [self._by_words(reading, [], [], []) for reading in readings]
+        return Windows(readings, found, [self._conduct.seen(reading) for reading in readings])
+
+    def by_rules(self, windows: Windows) -> list[LastTurn]:
+        """What the rules alone say; every classifier stands in `not_checked`, and nothing is complete where there is one."""
+        unasked = [detector.name for detector in self.detectors]
+        found = [own._replace(not_checked=[*own.not_checked, *unasked]) for own in windows.found]
+        return self._last_turns(windows, found, complete=not unasked)
+
+    def classified(self, windows: Windows) -> list[LastTurn]:
+        """What rules and classifiers say: the flags that the screening of the whole conversation holds for these turns."""
+        found = windows.found
+        for detector in self.detectors:
+            found = self._judged(detector, windows.readings, found)
+        return self._last_turns(windows, found, complete=True)
+
+    def _last_turns(self, windows: Windows, found: Sequence[_Found], *, complete: bool) -> list[LastTurn]:
+        turns = []
+        for reading, own, seen in zip(windows.readings, found, windows.seen, strict=True):
+            screening = self._assemble(reading.conversation, own)
+            turns.append(LastTurn(screening if complete else msgspec.structs.replace(screening, complete=False), seen))
+        return turns
+
     def _screen_batch(self, conversations: Sequence[Conversation]) -> Iterator[Screening]:
         readings = Batch(conversations, self.vocabulary).readings()
         if not self.detectors:
@@ -88,7 +139,10 @@ class Screener:
         return (self._assemble(reading.conversation, own) for reading, own in zip(every, found, strict=True))
 
     def _found(self, reading: Reading) -> _Found:
-        findings, not_checked, failures = self._conduct.detect(reading)
+        return self._by_words(reading, *self._conduct.detect(reading))
+
+    def _by_words(self, reading: Reading, findings: list[Finding], not_checked: list[str], failures: list[Failure]) -> _Found:
+        """What was found already, and what rules and privacy find."""
         for name, detect in ((rules.NAME, self._rules.detect), (privacy.NAME, privacy.detect)):
             try:
                 findings += detect(reading)

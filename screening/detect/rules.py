@@ -7,7 +7,7 @@ from lexicons.schema import Rule
 from screening.detect.excuses import Excuses
 from screening.detect.reading import Reading
 from screening.detect.vocabulary import Phrases, Vocabulary
-from screening.types import CleanTurn, Conversation, Finding, Span
+from screening.types import CleanTurn, Finding, Span
 
 NAME = "rules"
 
@@ -27,7 +27,9 @@ class RuleDetector:
         for i, hits in reading.hits():
             for entry in sorted(hits):
                 rule = rules[entry]
-                if rule.position is not None and not _positioned(rule, reading.conversation, i):
+                if reading.last is not None and _needs_the_whole(rule):
+                    continue
+                if rule.position is not None and not _positioned(rule, reading, i):
                     continue
                 for finding in self._judge(rule, self._vocabulary.entries[entry], reading.turn(i), i, hits[entry]):
                     if rule.repeats is None:
@@ -71,10 +73,16 @@ class RuleDetector:
         return found
 
 
-def _positioned(rule: Rule, conversation: Conversation, i: int) -> bool:
+def _needs_the_whole(rule: Rule) -> bool:
+    """Whether a window on a running conversation cannot tell: the rule counts repeats, or is bound to the end."""
+    at_end = rule.position is not None and (rule.position.last_turns is not None or rule.position.last_seconds is not None)
+    return at_end or rule.repeats is not None
+
+
+def _positioned(rule: Rule, reading: Reading, i: int) -> bool:
     assert rule.position is not None
-    place, turns = rule.position, conversation.turns
-    if place.first_turns is not None and i >= place.first_turns:
+    place, turns = rule.position, reading.conversation.turns
+    if place.first_turns is not None and (i if reading.last is None else reading.last) >= place.first_turns:
         return False
     if place.last_turns is not None and i < len(turns) - place.last_turns:
         return False

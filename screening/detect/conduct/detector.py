@@ -4,7 +4,7 @@ from collections.abc import Callable
 from zoneinfo import ZoneInfo
 
 from lexicons.load import Lexicon
-from screening.detect.conduct import data, ending, holds, phone, promises, timing, transfer
+from screening.detect.conduct import data, ending, holds, live, phone, promises, timing, transfer
 from screening.detect.conduct.course import Course
 from screening.detect.patterns import SlotPattern
 from screening.detect.reading import Reading
@@ -44,6 +44,10 @@ class ConductDetector:
 
     def _course(self, reading: Reading) -> Course:
         return Course(reading, self._limits, self._zone, self._auto_replies)
+
+    def seen(self, reading: Reading) -> live.Seen:
+        """What the last turn of a reading shows."""
+        return live.seen(self._course(reading))
 
     def excuse(self, reading: Reading, findings: list[Finding]) -> list[Finding]:
         """Findings of rules with what the course of the conversation excuses marked as excused."""

@@ -19,7 +19,7 @@ def talk_over(course: Course) -> list[Finding]:
         if before is None or course.conversation.turns[before].ends_at is None:
             continue
         overlap = course.ends[before] - course.times[i]
-        if overlap < OVERLAP_SECONDS or _BACK_CHANNEL.fullmatch(course.reading.clean(i)):
+        if overlap < OVERLAP_SECONDS or is_back_channel(course.reading.clean(i)):
             continue
         found.append(
             Finding(
@@ -33,6 +33,11 @@ def talk_over(course: Course) -> list[Finding]:
             )
         )
     return found
+
+
+def is_back_channel(clean: str) -> bool:
+    """Whether a clean text only shows that its speaker listens."""
+    return _BACK_CHANNEL.fullmatch(clean) is not None
 
 
 def has_speech_ends(course: Course) -> bool:
