@@ -28,9 +28,11 @@ def create_app(settings: Settings, clock: Clock = system_clock, engine: Screenin
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         service.engine.start()
+        service.lane.start()
         service.follower.start()
         yield
         await asyncio.to_thread(service.follower.stop)
+        await asyncio.to_thread(service.lane.close)
         await asyncio.to_thread(service.engine.close)
         service.store.close()
 

@@ -1,6 +1,7 @@
 """The endpoints, one module a subject; `ROUTERS` is what the application serves."""
 
 from api.routes import (
+    assist,
     back_tests,
     conversations,
     jobs,
@@ -18,6 +19,7 @@ from api.routes import (
 ROUTERS = (
     operations.router,
     screen.router,
+    assist.router,
     session.router,
     users.router,
     jobs.router,
