@@ -10,7 +10,7 @@ from lexicons.load import Lexicon, packaged, standard_version
 from screening import grade, profile, scores
 from screening.detect import patterns, phrases, privacy, rules
 from screening.detect.conduct.detector import ConductDetector
-from screening.detect.conduct.live import Seen
+from screening.detect.conduct.live import LiveCourse, Seen, Timer
 from screening.detect.detector import Detector
 from screening.detect.reading import Batch, Reading
 from screening.detect.vocabulary import Vocabulary
@@ -32,11 +32,12 @@ class _Found(NamedTuple):
 
 class LastTurn(NamedTuple):
     """What the words of the last turn of a window show. `screening` holds the text signals of that turn alone, with turn numbers of
-    the window; `seen` is what the conduct detectors read from it.
+    the window, `findings` what its flags were made of; `seen` is what the conduct detectors read from the turn.
     """
 
     screening: Screening
     seen: Seen
+    findings: list[Finding]
 
 
 class Windows(NamedTuple):
@@ -50,7 +51,7 @@ class Windows(NamedTuple):
 class Screener:
     """Screens conversations with one lexicon, one profile and any number of further detectors (classifiers).
 
-    Not for use from several threads at once; make one per thread or process.
+    May be asked from several threads: what it holds is made once and then only read, or is kept under a lock.
     """
 
     def __init__(
@@ -125,8 +126,24 @@ class Screener:
         turns = []
         for reading, own, seen in zip(windows.readings, found, windows.seen, strict=True):
             screening = self._assemble(reading.conversation, own)
-            turns.append(LastTurn(screening if complete else msgspec.structs.replace(screening, complete=False), seen))
+            if not complete:
+                screening = msgspec.structs.replace(screening, complete=False)
+            turns.append(LastTurn(screening, seen, own.findings))
         return turns
+
+    def follow(self, window: Conversation, turn: LastTurn, course: LiveCourse) -> tuple[LiveCourse, Screening, list[Timer]]:
+        """A running conversation with one more turn: its course, the turn's screening with what it breaks of the limits on time, and
+        the timers that run after it.
+        """
+        course, late = self._conduct.follow(course, turn.seen)
+        timers = self._conduct.timers(course)
+        if not late:
+            return course, turn.screening, timers
+        last = len(window.turns) - 1
+        findings = [*(self._scored(finding._replace(turn=last)) for finding in late), *turn.findings]
+        whole = self._assemble(window, _Found(findings, list(turn.screening.not_checked), list(turn.screening.failures)))
+        complete, versions = turn.screening.complete, turn.screening.versions
+        return course, msgspec.structs.replace(whole, complete=complete, versions=versions), timers
 
     def _screen_batch(self, conversations: Sequence[Conversation]) -> Iterator[Screening]:
         readings = Batch(conversations, self.vocabulary).readings()
