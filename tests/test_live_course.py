@@ -106,7 +106,7 @@ def test_any_course_turn_by_turn(screener: Screener, strict: ConductDetector, sa
     for number, ((role, text), pause, speaks) in enumerate(said):
         at += timedelta(seconds=pause)
         ends = at + timedelta(seconds=speaks) if speaks is not None and channel == "phone" else None
-        no_time = role == "system" and odd % 2 == 0 or number == odd
+        no_time = (role == "system" and odd % 2 == 0) or number == odd
         made.append(Turn(role, text, at=None if no_time else at, ends_at=ends))
     whole = Conversation(id="c", turns=tuple(made), channel=channel)
     for (_, found), wanted in zip(followed(screener, whole, strict), so_far(screener, whole, strict), strict=True):
