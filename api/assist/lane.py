@@ -16,7 +16,6 @@ import structlog
 from prometheus_client import Counter, Histogram
 
 from api.engine import NotReadyError, OverloadedError, ScreeningEngine
-from screening.detect.conduct.live import Seen
 from screening.errors import InputError
 from screening.pipeline import LastTurn, Screener, Windows
 from screening.types import Conversation, Screening
@@ -36,12 +35,16 @@ WAITED = Histogram(
 
 
 class Judged(NamedTuple):
-    """The last turn's flags so far, and by whom; `undone` names what was not done. Without the rules there is no screening."""
+    """The last turn as far as it was judged, and by whom; None where even the rules were not done. `undone` names what was not."""
 
     screener: Screener
-    screening: Screening | None
-    seen: Seen | None
+    turn: LastTurn | None
     undone: tuple[str, ...]
+
+    @property
+    def screening(self) -> Screening | None:
+        """The turn's flags so far."""
+        return None if self.turn is None else self.turn.screening
 
 
 class _Asked:
@@ -263,7 +266,7 @@ def _given_up(batch: _Batch) -> bool:
 
 def _judged(screener: Screener, turn: LastTurn | None) -> Judged:
     assert turn is not None
-    return Judged(screener, turn.screening, turn.seen, tuple(failure.detector for failure in turn.screening.failures))
+    return Judged(screener, turn, tuple(failure.detector for failure in turn.screening.failures))
 
 
 def _unfinished(own: _Asked, screener: Screener) -> Judged:
@@ -272,11 +275,11 @@ def _unfinished(own: _Asked, screener: Screener) -> Judged:
     turn = own.by_rules
     if turn is None:
         LATE.labels(RULES).inc()
-        return Judged(screener, None, None, (RULES, *classifiers))
+        return Judged(screener, None, (RULES, *classifiers))
     for name in classifiers:
         LATE.labels(name).inc()
     failed = _judged(screener, turn).undone
-    return Judged(screener, turn.screening, turn.seen, tuple(dict.fromkeys((*failed, *classifiers))))
+    return Judged(screener, turn, tuple(dict.fromkeys((*failed, *classifiers))))
 
 
 def _deliver(answers: Sequence[tuple[_Asked, Judged | InputError]]) -> None:
