@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
+from zoneinfo import ZoneInfo
 
 import msgspec
 
@@ -66,6 +67,8 @@ class Screener:
         profile.check(self.profile, self.lexicon)
         self._scores = scores.Scores(self.lexicon.scores) if scores_ is None else scores_
         self.vocabulary = Vocabulary(self.lexicon)
+        self.reach = max((rule.after.turns for rule in self.vocabulary.rules if rule.after), default=1)
+        """So many turns of each speaker back may decide what a turn's words show."""
         self._rules = rules.RuleDetector(self.lexicon, self.vocabulary)
         self._conduct = ConductDetector(self.lexicon, self.profile)
         self.detectors = tuple(detectors)
@@ -80,6 +83,11 @@ class Screener:
             settings=self.profile.digest(),
             engine=", ".join((phrases.ENGINE, patterns.ENGINE, *(d.engine for d in self.detectors))),
         )
+
+    @property
+    def zone(self) -> ZoneInfo:
+        """The zone of the profile."""
+        return ZoneInfo(self.profile.timezone)
 
     def screen(self, conversation: Conversation) -> Screening:
         """The screening of one conversation; raises `InputError` where a text cannot be read."""

@@ -2,6 +2,7 @@
 
 from api.routes import (
     assist,
+    assist_stream,
     back_tests,
     conversations,
     jobs,
@@ -20,6 +21,7 @@ ROUTERS = (
     operations.router,
     screen.router,
     assist.router,
+    assist_stream.router,
     session.router,
     users.router,
     jobs.router,

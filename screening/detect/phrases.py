@@ -180,7 +180,9 @@ class SetIndex:
             first = 0
             for table in self._tables:
                 texts = [table.text[k : k + table.size] for k in range(0, len(table.text), table.size)]
-                made[table.size] = {text: tuple(owners[starts[first + k] : starts[first + k + 1]]) for k, text in enumerate(texts)}
+                made[table.size] = {
+                    text: tuple(owners[starts[first + k] : starts[first + k + 1]]) for k, text in enumerate(texts)
+                }
                 first += table.count
             self._by_size = made  # whole at once: another thread may ask meanwhile
         return self._by_size

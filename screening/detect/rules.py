@@ -27,7 +27,7 @@ class RuleDetector:
         for i, hits in reading.hits():
             for entry in sorted(hits):
                 rule = rules[entry]
-                if reading.last is not None and _needs_the_whole(rule):
+                if reading.last is not None and _needs_the_whole(rule, whole=reading.last == i):
                     continue
                 if rule.position is not None and not _positioned(rule, reading, i):
                     continue
@@ -73,10 +73,14 @@ class RuleDetector:
         return found
 
 
-def _needs_the_whole(rule: Rule) -> bool:
-    """Whether a window on a running conversation cannot tell: the rule counts repeats, or is bound to the end."""
-    at_end = rule.position is not None and (rule.position.last_turns is not None or rule.position.last_seconds is not None)
-    return at_end or rule.repeats is not None
+def _needs_the_whole(rule: Rule, *, whole: bool) -> bool:
+    """Whether a window on a running conversation cannot tell: the rule counts repeats, is bound to the end, or to a beginning in
+    seconds that the window does not hold.
+    """
+    place = rule.position
+    at_end = place is not None and (place.last_turns is not None or place.last_seconds is not None)
+    at_start = place is not None and place.first_seconds is not None and not whole
+    return at_end or at_start or rule.repeats is not None
 
 
 def _positioned(rule: Rule, reading: Reading, i: int) -> bool:

@@ -13,7 +13,17 @@ from screening.detect.conduct.due import due_time
 from screening.profile import Limit
 from screening.types import Channel, Finding, Role
 
-KINDS = ("hold", "objection", "promise", "silence_prompt", "transfer_wanted", "upset", "wrong_number")
+KINDS = (
+    "bad_line",
+    "hold",
+    "nuisance_warning",
+    "objection",
+    "promise",
+    "silence_prompt",
+    "transfer_wanted",
+    "upset",
+    "wrong_number",
+)
 """The cues that a running conversation is followed by."""
 PROMISES = 8
 """So many promises of one conversation are timed; of more the latest."""
