@@ -106,7 +106,7 @@ class Cascade:
             hits = _hits(findings)
             roles = [turn.role for turn in reading.conversation.turns]
             cleans = [reading.clean(i) for i in range(len(roles))]
-            for i, role in enumerate(roles):
+            for i, role in enumerate(roles[reading.judged :], reading.judged):
                 if role in asked and cleans[i]:
                     asked[role].append(_Asked(number, i, turn_text(roles, cleans, i, reading.folded(i)), i in hits))
         return asked
