@@ -111,11 +111,33 @@ REFUSED = pa.schema(
 
 CONVERSATIONS = pa.schema([*_PLACE, pa.field("conversation", pa.string(), False)])  # the contract's JSON, as it was screened
 
+LINES = pa.schema([pa.field("place", pa.int64(), False), pa.field("line", pa.binary(), False)])  # with --format jsonl
+
 DATASETS = {
     "screenings": SCREENINGS,
     "flags": FLAGS,
     "candidates": CANDIDATES,
     "conversations": CONVERSATIONS,
     "refused": REFUSED,
+    "lines": LINES,
 }
-PARTITIONED = ("screenings", "flags", "candidates", "conversations")
+
+ROWS = pa.schema(
+    [
+        # Input rows on their way to a chunk. Of `body` (a conversation, JSON), `reason` (a refusal) and `role`/`text` (a message) one speaks.
+        pa.field("place", pa.int64(), False),
+        pa.field("source", pa.int32(), False),
+        pa.field("row", pa.int64(), False),
+        pa.field("id", pa.string()),
+        pa.field("body", pa.binary()),
+        pa.field("reason", pa.string()),
+        *(
+            pa.field(name, pa.string())
+            for name in (
+                *("role", "text", "at", "ends_at", "kind"),
+                *("channel", "vendor_id", "agent_id", "customer_id", "started_at", "ended_at", "ended_by"),
+                *("attributes", "extras"),  # JSON: cells that name attributes, and those of columns that name nothing
+            )
+        ),
+    ]
+)
