@@ -95,8 +95,9 @@ def _run(asked: "Asked", opened: "Opened", workers: int) -> "Summary":
     from screening.batch.progress import shown
     from screening.batch.work import Work
 
+    engine = local.alone if workers == 1 else partial(local.run, workers=workers)
     with shown([source.name for source in asked.sources]) as progress:
-        found = run.run(asked, opened, partial(local.run, workers=workers), progress)
+        found = run.run(asked, opened, engine, progress)
     summary.finish(Work.at(asked.out), found)
     return found
 

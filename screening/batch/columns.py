@@ -2,13 +2,14 @@
 
 import hashlib
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import UTC, datetime, tzinfo
+from datetime import datetime, tzinfo
 from typing import Any, NamedTuple
 
 import msgspec
 import pyarrow as pa
 
 from screening.batch.schemas import CANDIDATES, CONVERSATIONS, FLAGS, NO_DAY, REFUSED, SCREENINGS
+from screening.detect.conduct.facts import Facts
 from screening.types import Conversation, Screening, Versions
 
 
@@ -20,14 +21,14 @@ class Scored(NamedTuple):
     row: int
     conversation: Conversation
     screening: Screening
+    facts: Facts
 
 
 class Times(NamedTuple):
-    """When a conversation began and ended, and the seconds its customer waited for each answer; None where times are missing."""
+    """When a conversation began and ended; None where it says nothing of it."""
 
     began: datetime | None
     ended: datetime | None
-    waits: list[float] | None
 
 
 def digest(versions: Versions) -> str:
@@ -36,28 +37,15 @@ def digest(versions: Versions) -> str:
 
 
 def times(conversation: Conversation, zone: tzinfo) -> Times:
-    """Times in UTC; one without an offset is taken in `zone`."""
+    """By its own fields, else by its turns; a time without an offset is taken in `zone`."""
 
-    def utc(at: datetime | None) -> datetime | None:
-        return None if at is None else (at if at.tzinfo is not None else at.replace(tzinfo=zone)).astimezone(UTC)
+    def aware(at: datetime) -> datetime:
+        return at if at.tzinfo is not None else at.replace(tzinfo=zone)
 
-    ats = [utc(turn.at) for turn in conversation.turns]
-    known = [at for at in ats if at is not None]
-    began = utc(conversation.started_at) or (min(known) if known else None)
-    ended = utc(conversation.ended_at) or (max(known) if known else None)
-    waits: list[float] = []
-    waiting: datetime | None = None
-    for turn, at in zip(conversation.turns, ats, strict=True):
-        if turn.role not in ("agent", "customer"):
-            continue
-        if at is None:
-            return Times(began, ended, None)
-        if turn.role == "customer":
-            waiting = waiting or at
-        elif waiting is not None:
-            waits.append(max(0.0, (at - waiting).total_seconds()))
-            waiting = None
-    return Times(began, ended, waits)
+    known = [turn.at for turn in conversation.turns if turn.at is not None]
+    began = conversation.started_at or min(known, key=aware, default=None)
+    ended = conversation.ended_at or max(known, key=aware, default=None)
+    return Times(None if began is None else aware(began), None if ended is None else aware(ended))
 
 
 def day_of(began: datetime | None, zone: tzinfo) -> str:
@@ -105,9 +93,9 @@ def _who(conversation: Conversation, when: Times) -> tuple[Any, ...]:
 def _screenings(own: Sequence[tuple[Scored, Times]]) -> pa.RecordBatch:
     rows = []
     known: dict[int, str] = {}
-    for (place, source, row, conversation, screening), when in own:
+    for (place, source, row, conversation, screening, facts), when in own:
         roles = [turn.role for turn in conversation.turns]
-        attributes, waits = conversation.attributes, when.waits
+        attributes = conversation.attributes
         versions = known.get(id(screening.versions)) or known.setdefault(id(screening.versions), digest(screening.versions))
         rows.append(
             (
@@ -125,9 +113,9 @@ def _screenings(own: Sequence[tuple[Scored, Times]]) -> pa.RecordBatch:
                 [{"detector": f.detector, "error": f.error, "turn": f.turn} for f in screening.failures],
                 sum(flag.status == "active" for flag in screening.flags),
                 len(screening.candidates),
-                waits[0] if waits else None,
-                sum(waits) / len(waits) if waits else None,
-                None if waits is None else len(waits),
+                *msgspec.structs.astuple(facts)[:-2],
+                [msgspec.structs.asdict(promise) for promise in facts.promises],
+                [msgspec.structs.asdict(mail) for mail in facts.mails],
                 _a(str, attributes.get("rating")),
                 _truth(attributes.get("answered")),
                 _truth(attributes.get("solved")),
@@ -165,7 +153,7 @@ def _json(attributes: Mapping[str, Any]) -> str:
 
 def _flags(own: Sequence[tuple[Scored, Times]], zone: tzinfo) -> pa.RecordBatch:
     rows = []
-    for (place, _, _, conversation, screening), when in own:
+    for (place, _, _, conversation, screening, _), when in own:
         who = _who(conversation, when) if screening.flags else ()
         for number, flag in enumerate(screening.flags):
             at = None if flag.turn is None else conversation.turns[flag.turn].at
@@ -197,7 +185,7 @@ def _flags(own: Sequence[tuple[Scored, Times]], zone: tzinfo) -> pa.RecordBatch:
 
 def _candidates(own: Sequence[tuple[Scored, Times]]) -> pa.RecordBatch:
     rows = []
-    for (place, _, _, conversation, screening), when in own:
+    for (place, _, _, conversation, screening, _), when in own:
         who = _who(conversation, when) if screening.candidates else ()
         for number, found in enumerate(screening.candidates):
             rows.append(

@@ -64,7 +64,7 @@ class Counts(msgspec.Struct):
 def counted(scored: Iterable[Scored], zone: tzinfo, refused: int) -> Counts:
     """The counts of one chunk; conversations that name no vendor or agent count under an empty name."""
     found = Counts(refused=refused)
-    for _, _, _, conversation, screening in scored:
+    for _, _, _, conversation, screening, _ in scored:
         found.turns += len(conversation.turns)
         found.agent_turns += sum(turn.role == "agent" for turn in conversation.turns)
         found.flagged += any(flag.status == "active" for flag in screening.flags)

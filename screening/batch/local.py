@@ -16,7 +16,7 @@ from screening.errors import InputError
 
 _AHEAD = 2
 """Chunks handed out per worker, so that none waits and little is left to stop."""
-_own: list[Scorer] = []
+_own: list[Scorer | Exception] = []
 
 
 def run(root: str, chunks: Sequence[int], opened: Opened, workers: int) -> Iterator[tuple[int, Counts]]:
@@ -46,10 +46,20 @@ def run(root: str, chunks: Sequence[int], opened: Opened, workers: int) -> Itera
         pool.shutdown(cancel_futures=True)
 
 
+def alone(root: str, chunks: Sequence[int], opened: Opened) -> Iterator[tuple[int, Counts]]:
+    """Score the chunks in this process."""
+    scorer = Scorer(root, opened)
+    for number in chunks:
+        yield number, scorer.score(number)
+
+
 def _begin(root: str, opened: Opened) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent lets chunks end that were begun
     threading.Thread(target=_end_with_parent, daemon=True).start()
-    _own[:] = [Scorer(root, opened)]
+    try:
+        _own[:] = [Scorer(root, opened)]
+    except Exception as error:  # raised to the parent by the first chunk; from here it would only be printed
+        _own[:] = [error]
 
 
 def _end_with_parent() -> None:
@@ -60,4 +70,6 @@ def _end_with_parent() -> None:
 
 
 def _score(number: int) -> bytes:
+    if isinstance(_own[0], Exception):
+        raise _own[0]
     return msgspec.json.encode(_own[0].score(number))

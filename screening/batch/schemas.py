@@ -22,6 +22,11 @@ _WHO = [
     pa.field("started_at", TIME),  # `started_at`, or the first time of a turn
 ]
 
+_PROMISE = pa.struct(
+    [pa.field("turn", pa.int32()), pa.field("said_at", TIME), pa.field("due_at", TIME), pa.field("done_at", TIME)]
+)
+_MAIL = pa.struct([pa.field("turn", pa.int32()), pa.field("at", TIME), pa.field("replied_at", TIME)])
+
 SCREENINGS = pa.schema(
     [
         *_PLACE,
@@ -44,11 +49,17 @@ SCREENINGS = pa.schema(
         ),
         pa.field("active_flags", pa.int32(), False),
         pa.field("candidates", pa.int32(), False),
-        # Seconds from the first customer turn of each unanswered stretch to the next agent turn, by the times alone: automatic
-        # replies count as replies here, announced holds are not taken off. Null without times on all turns of agent and customer.
+        # What later conversations and reports need (`screening.detect.conduct.facts.Facts`): null where times are missing.
         pa.field("first_response_seconds", pa.float64()),
         pa.field("mean_response_seconds", pa.float64()),
-        pa.field("responses", pa.int32()),  # stretches that were answered
+        pa.field("responses", pa.int32()),
+        pa.field("first_agent_at", TIME),
+        pa.field("agent_opened", pa.bool_(), False),
+        pa.field("on_shift", pa.bool_()),
+        pa.field("entry_errors", pa.int32(), False),
+        pa.field("complaint_cause", pa.string()),
+        pa.field("promises", pa.list_(_PROMISE), False),
+        pa.field("mails", pa.list_(_MAIL), False),
         pa.field("rating", pa.string()),
         pa.field("answered", pa.bool_()),
         pa.field("solved", pa.bool_()),

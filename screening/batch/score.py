@@ -12,6 +12,7 @@ from screening.batch.columns import Scored
 from screening.batch.counts import Counts, counted
 from screening.batch.schemas import DATASETS, LINES
 from screening.batch.work import PARTS, Work
+from screening.detect.conduct.facts import Facts
 from screening.errors import InputError
 from screening.pipeline import Screener
 from screening.replay import encode
@@ -69,7 +70,7 @@ class Scorer:
             if isinstance(outcome, InputError):
                 refusals.append((one.place, name, one.row, str(outcome), one.id))
             elif one.conversation is not None:
-                scored.append(Scored(one.place, name, one.row, one.conversation, outcome))
+                scored.append(Scored(one.place, name, one.row, one.conversation, *outcome))
         return scored, refusals
 
 
@@ -78,10 +79,10 @@ def part(number: int, dataset: str) -> str:
     return f"{PARTS}/{number:05}.{dataset}.arrow"
 
 
-def screened(screener: Screener, conversations: Sequence[Conversation]) -> list[Screening | InputError]:
-    """A screening for each, or why it cannot be read."""
+def screened(screener: Screener, conversations: Sequence[Conversation]) -> list[tuple[Screening, Facts] | InputError]:
+    """A screening for each with its facts, or why it cannot be read."""
     try:
-        return list(screener.screen_many(conversations))
+        return list(screener.screen_with_facts(conversations))
     except InputError as error:
         if len(conversations) == 1:
             return [error]

@@ -6,7 +6,7 @@ import shutil
 import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from glob import has_magic
+from glob import glob, has_magic
 from pathlib import Path, PurePosixPath
 from typing import Any, BinaryIO, cast
 from urllib.parse import unquote
@@ -58,9 +58,8 @@ def expand(inputs: Sequence[str], format_: str | None = None) -> list[Source]:
 def _local(given: str) -> Iterator[tuple[str, str, int, str]]:
     path = Path(given)
     if has_magic(given) and not path.exists():
-        anchor = Path(path.anchor or ".")
-        for match in sorted(anchor.glob(str(path.relative_to(path.anchor) if path.anchor else path))):
-            yield from _local(str(match))
+        for match in sorted(glob(given, recursive=True)):  # noqa: PTH207 - pathlib's finds hidden files, too
+            yield from _local(match)
     elif path.is_dir():
         for file in sorted(path.rglob("*")):
             below = file.relative_to(path)

@@ -39,40 +39,41 @@ class Folder:
         self.root = root
         self.is_local = not is_address(root)
         if self.is_local:
-            self._system: Any = pyarrow.fs.LocalFileSystem()
-            self._path = str(Path(root).absolute())
+            self.system: Any = pyarrow.fs.LocalFileSystem()
+            self._root = str(Path(root).absolute())
         else:
-            system, self._path = fsspec_of(root)
-            self._system = pyarrow.fs.PyFileSystem(pyarrow.fs.FSSpecHandler(system))
+            system, self._root = fsspec_of(root)
+            self.system = pyarrow.fs.PyFileSystem(pyarrow.fs.FSSpecHandler(system))
 
-    def _at(self, name: str) -> str:
-        return f"{self._path}/{name}" if name else self._path
+    def path(self, name: str) -> str:
+        """The path of a name in `system`."""
+        return f"{self._root}/{name}" if name else self._root
 
     def exists(self, name: str = "") -> bool:
         """Whether there is a file or folder of this name."""
-        return bool(self._system.get_file_info(self._at(name)).type != pyarrow.fs.FileType.NotFound)
+        return bool(self.system.get_file_info(self.path(name)).type != pyarrow.fs.FileType.NotFound)
 
     def names(self, below: str = "") -> list[str]:
         """The names of what lies directly in a folder, sorted; empty where there is none."""
-        selector = pyarrow.fs.FileSelector(self._at(below), allow_not_found=True)
-        return sorted(info.base_name for info in self._system.get_file_info(selector))
+        selector = pyarrow.fs.FileSelector(self.path(below), allow_not_found=True)
+        return sorted(info.base_name for info in self.system.get_file_info(selector))
 
     def read(self, name: str) -> bytes:
         """A small file's bytes; raises `FileNotFoundError`."""
-        with self._system.open_input_file(self._at(name)) as file:
+        with self.system.open_input_file(self.path(name)) as file:
             return bytes(file.read())
 
     def open(self, name: str) -> Any:
         """A file to read Arrow data from: mapped where it lies on a disk, so that what is not looked at costs nothing."""
-        return pa.memory_map(self._at(name)) if self.is_local else self._system.open_input_file(self._at(name))
+        return pa.memory_map(self.path(name)) if self.is_local else self.system.open_input_file(self.path(name))
 
     @contextmanager
     def sink(self, name: str) -> Iterator[Any]:
         """Write a file; it appears under its name when all of it is written."""
-        path = self._at(name)
-        self._system.create_dir(path.rpartition("/")[0], recursive=True)
+        path = self.path(name)
+        self.system.create_dir(path.rpartition("/")[0], recursive=True)
         if not self.is_local:  # an object appears whole when its upload ends
-            with self._system.open_output_stream(path) as file:
+            with self.system.open_output_stream(path) as file:
                 yield file
             return
         unfinished = f"{path}.{os.getpid()}{COMMIT}"
@@ -89,7 +90,7 @@ class Folder:
         with self.sink(name) as file:
             file.write(data)
         if self.is_local:
-            for path, flags in ((self._at(name), os.O_RDONLY), (self._at(name).rpartition("/")[0], os.O_RDONLY)):
+            for path, flags in ((self.path(name), os.O_RDONLY), (self.path(name).rpartition("/")[0], os.O_RDONLY)):
                 number = os.open(path, flags)
                 os.fsync(number)
                 os.close(number)
@@ -97,4 +98,4 @@ class Folder:
     def remove(self, name: str) -> None:
         """Remove a folder and all below it, where it exists."""
         if self.exists(name):
-            self._system.delete_dir(self._at(name))
+            self.system.delete_dir(self.path(name))
