@@ -157,7 +157,7 @@ def _judged(
     flagged = "；对话中的未兑现标记可据此撤销" if promise.turn in record.unkept_turns else ""
     if first is not None:
         at, _, other = first
-        how = "回电记录显示" if other is None else "客服主动联系"
+        how = "有回电记录" if other is None else "客服主动联系"
         if at <= promise.due_at:
             return "kept", at, other, f"承诺最迟 {due} 前联系，{_moment(at, zone):%m-%d %H:%M} {how}，已兑现{flagged}"
         return "late", at, other, f"承诺最迟 {due} 前联系，{_moment(at, zone):%m-%d %H:%M} 才{how}，逾期"
