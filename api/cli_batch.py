@@ -110,7 +110,7 @@ def _finish(summary: "Summary", out: str) -> None:
     total = counts.total
     typer.echo(
         f"{total.conversations} conversations, {counts.agent_turns} agent messages: A {total.a}, B {total.b}, C {total.c}, "
-        f"incomplete {total.incomplete}; {timings.agent_turns / max(timings.scored, 1e-9):,.0f} agent messages/s; see {out}",
+        f"incomplete {total.incomplete}; {timings.rate:,.0f} agent messages/s; see {out}",
         err=True,
     )
     if counts.refused:

@@ -115,6 +115,8 @@ def test_the_datasets_hold_all_that_the_contract_says(
     assert summary.counts.total.conversations == len(archive)
     assert summary.counts.total.a == sum(one.level == "A" for one in expected)
     assert not (out / "_work").exists()
+    page = (out / "summary.html").read_text(encoding="utf-8")
+    assert "引流" in page and "a01" in page and "<script" not in page
 
 
 def test_lines_are_those_of_screen_in_its_order(

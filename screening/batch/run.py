@@ -67,7 +67,7 @@ def run(asked: Asked, opened: Opened, engine: Engine, progress: Progress) -> Sum
     start = perf_counter()
     counts = merge.merged(own, asked.format)
     timings = Timings(read, scored, perf_counter() - start, rows - before, counts.agent_turns - scored_before)
-    return Summary.of(own.manifest(), counts, timings)
+    return Summary.of(own.manifest(), screener.lexicon, counts, timings)
 
 
 def _manifest(asked: Asked, screener: Screener) -> Manifest:

@@ -17,7 +17,7 @@ from screening.batch.schemas import ROWS
 from screening.batch.sources import Source
 from screening.batch.storage import Folder
 
-CHUNK_BYTES = 2 << 20
+CHUNK_BYTES = 1 << 20
 MOST_CHUNKS = 4096
 RUNS = "runs"
 
