@@ -2,6 +2,7 @@
 
 import os
 from enum import StrEnum
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -11,7 +12,7 @@ from screening.cli import Columns, Roles
 from screening.cli_options import Classifier, LexiconFolder, ProfileFile, refuse
 
 if TYPE_CHECKING:
-    from screening.batch.run import Asked
+    from screening.batch.run import Asked, Engine
     from screening.batch.score import Opened
     from screening.batch.summary import Summary
 
@@ -23,6 +24,13 @@ class OutputFormat(StrEnum):
 
     parquet = "parquet"
     jsonl = "jsonl"
+
+
+class EngineName(StrEnum):
+    """Where a run is scored."""
+
+    local = "local"
+    ray = "ray"
 
 
 class RunByDefault(TyperGroup):
@@ -47,6 +55,10 @@ def run(
     keep: Annotated[
         bool, typer.Option("--keep-conversations", help="Write the conversations, too: `screening ingest` needs them.")
     ] = False,
+    engine: Annotated[EngineName, typer.Option(help="This machine's processes, or a Ray cluster.")] = EngineName.local,
+    ray_address: Annotated[
+        str | None, typer.Option(help="The Ray cluster, as ray://HOST:10001 or auto; one is started here unless given.")
+    ] = None,
     profile: ProfileFile = None,
     lexicon: LexiconFolder = None,
     classifier: Classifier = None,
@@ -77,7 +89,9 @@ def run(
             resume=resume,
             memory=memory << 20,
         )
-        summary = _run(asked, partial(opened, lexicon, profile, classifier), workers or os.cpu_count() or 1)
+        # Absolute: workers may stand elsewhere.
+        own = partial(opened, lexicon and lexicon.absolute(), profile and profile.absolute(), _absolute(classifier))
+        summary = _run(asked, own, _engine(engine, workers, ray_address))
     except LexiconError as error:
         refuse(ValueError("; ".join(error.problems)))
     except (InputError, OSError) as error:
@@ -88,14 +102,30 @@ def run(
     _finish(summary, out)
 
 
-def _run(asked: "Asked", opened: "Opened", workers: int) -> "Summary":
+def _absolute(classifier: str | None) -> str | None:
+    return classifier if classifier in (None, "none") else str(Path(classifier).absolute())
+
+
+def _engine(engine: EngineName, workers: int | None, ray_address: str | None) -> "Engine":
     from functools import partial
 
-    from screening.batch import local, run, summary
+    if engine is EngineName.ray:
+        from screening.batch import on_ray
+
+        return partial(on_ray.run, workers=workers, address=ray_address)
+    if ray_address is not None:
+        refuse(ValueError("--ray-address goes with --engine ray"))
+    from screening.batch import local
+
+    count = workers or os.cpu_count() or 1
+    return local.alone if count == 1 else partial(local.run, workers=count)
+
+
+def _run(asked: "Asked", opened: "Opened", engine: "Engine") -> "Summary":
+    from screening.batch import run, summary
     from screening.batch.progress import shown
     from screening.batch.work import Work
 
-    engine = local.alone if workers == 1 else partial(local.run, workers=workers)
     with shown([source.name for source in asked.sources]) as progress:
         found = run.run(asked, opened, engine, progress)
     summary.finish(Work.at(asked.out), found)

@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import msgspec
 
-from screening.batch import merge, shuffle, work
+from screening.batch import merge, second_pass, shuffle, work
 from screening.batch.counts import Counts
 from screening.batch.reading import Options
 from screening.batch.score import Opened
@@ -66,6 +66,8 @@ def run(asked: Asked, opened: Opened, engine: Engine, progress: Progress) -> Sum
     scored = perf_counter() - start
     start = perf_counter()
     counts = merge.merged(own, asked.format)
+    if asked.format == "parquet":
+        second_pass.write(own.out, screener.profile, screener.lexicon)
     timings = Timings(read, scored, perf_counter() - start, rows - before, counts.agent_turns - scored_before)
     return Summary.of(own.manifest(), screener.lexicon, counts, timings)
 

@@ -69,7 +69,7 @@ def begin(work: Work, manifest: Manifest, *, resume: bool) -> None:
     """Claim the folder for a run, or find it to be the same run; raises `InputError` that says what is in the way."""
     root = work.out.root
     if not work.state.exists(MANIFEST):
-        taken = [name for name in (*DATASETS, SUMMARY, "screenings.jsonl", "refused.jsonl") if work.out.exists(name)]
+        taken = [name for name in (*DATASETS, "history", SUMMARY, "screenings.jsonl", "refused.jsonl") if work.out.exists(name)]
         if taken:
             raise InputError(f"{root}: {taken[0]} is there already; give a folder without an archive")
         work.state.write(MANIFEST, msgspec.json.encode(manifest))
