@@ -18,7 +18,7 @@ from models.dataset import DATA, load
 from models.opinions import Opinions, gather
 from models.stack import OPINIONS, Stack, Thresholds
 from screening.errors import InputError
-from screening.evaluate import wilson
+from screening.intervals import wilson
 
 FAMILIES = ("rudeness.", "diversion.", "false_claim.", "forced_end.")
 WANTED = {True: 0.93, False: 0.85}

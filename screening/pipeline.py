@@ -12,6 +12,7 @@ from lexicons.schema import Standard
 from screening import grade, profile, scores
 from screening.detect import patterns, phrases, privacy, rules
 from screening.detect.conduct.detector import ConductDetector
+from screening.detect.conduct.facts import Facts
 from screening.detect.conduct.live import LiveCourse, Seen, Timer
 from screening.detect.detector import Detector
 from screening.detect.reading import Batch, Reading
@@ -122,20 +123,12 @@ class Screener:
 
     def screen(self, conversation: Conversation) -> Screening:
         """The screening of one conversation; raises `InputError` where a text cannot be read."""
-        return next(self._screen_batch([conversation]))
+        return next(self._screen_batch([conversation]))[0]
 
     def screen_many(self, conversations: Iterable[Conversation]) -> Iterator[Screening]:
         """The same screenings as `screen` gives one by one, in order, for less."""
-        batch: list[Conversation] = []
-        turns = 0
-        for conversation in conversations:
-            batch.append(conversation)
-            turns += len(conversation.turns)
-            if turns >= BATCH_TURNS:
-                yield from self._screen_batch(batch)
-                batch, turns = [], 0
-        if batch:
-            yield from self._screen_batch(batch)
+        for batch in _batches(conversations):
+            yield from (screened for screened, _ in self._screen_batch(batch))
 
     def windows(self, conversations: Sequence[Conversation], numbers: Sequence[int] | None = None) -> Windows:
         """Judge the last turn of each conversation by the rules, with the turns before it as context.
@@ -185,15 +178,23 @@ class Screener:
         complete, versions = turn.screening.complete, turn.screening.versions
         return course, msgspec.structs.replace(whole, complete=complete, versions=versions), timers
 
-    def _screen_batch(self, conversations: Sequence[Conversation]) -> Iterator[Screening]:
+    def screen_with_facts(self, conversations: Iterable[Conversation]) -> Iterator[tuple[Screening, Facts]]:
+        """The same screenings, each with what only reports and later conversations need."""
+        for batch in _batches(conversations):
+            yield from (
+                (screened, self._for(reading.conversation.vendor_id).conduct.facts(reading))
+                for screened, reading in self._screen_batch(batch)
+            )
+
+    def _screen_batch(self, conversations: Sequence[Conversation]) -> Iterator[tuple[Screening, Reading]]:
         readings = Batch(conversations, self.vocabulary).readings()
         if not self.detectors:
-            return (self._assemble(reading.conversation, self._found(reading)) for reading in readings)
+            return ((self._assemble(reading.conversation, self._found(reading)), reading) for reading in readings)
         every = list(readings)
         found = [self._found(reading) for reading in every]
         for detector in self.detectors:
             found = self._judged(detector, every, found)
-        return (self._assemble(reading.conversation, own) for reading, own in zip(every, found, strict=True))
+        return ((self._assemble(reading.conversation, own), reading) for reading, own in zip(every, found, strict=True))
 
     def _found(self, reading: Reading) -> _Found:
         conduct = self._for(reading.conversation.vendor_id).conduct
@@ -250,6 +251,19 @@ class Screener:
             versions=under.versions,
             failures=tuple(own.failures),
         )
+
+
+def _batches(conversations: Iterable[Conversation]) -> Iterator[list[Conversation]]:
+    batch: list[Conversation] = []
+    turns = 0
+    for conversation in conversations:
+        batch.append(conversation)
+        turns += len(conversation.turns)
+        if turns >= BATCH_TURNS:
+            yield batch
+            batch, turns = [], 0
+    if batch:
+        yield batch
 
 
 def _flag(conversation: Conversation, finding: Finding) -> Flag:

@@ -6,6 +6,7 @@ from zoneinfo import ZoneInfo
 from lexicons.load import Lexicon
 from screening.detect.conduct import data, ending, holds, live, phone, promises, timing, transfer
 from screening.detect.conduct.course import Course
+from screening.detect.conduct.facts import Facts, facts_of
 from screening.detect.patterns import SlotPattern
 from screening.detect.reading import Reading
 from screening.profile import Profile, limits
@@ -59,6 +60,10 @@ class ConductDetector:
 
     def _limits_of(self, channel: Channel) -> live.LimitsOf:
         return lambda signal: self._limits.get((signal, channel), ())
+
+    def facts(self, reading: Reading) -> Facts:
+        """What is kept of the conversation's course beside its flags."""
+        return facts_of(self._course(reading))
 
     def excuse(self, reading: Reading, findings: list[Finding]) -> list[Finding]:
         """Findings of rules with what the course of the conversation excuses marked as excused."""

@@ -66,11 +66,10 @@ class Timer(NamedTuple):
 
 
 class _Hold(NamedTuple):
-    """A wait that was asked for and that no agent has ended yet."""
+    """A wait that an agent asked for in their own words and that no agent has ended yet."""
 
     turn: int
     at: float
-    human: bool
     due: float | None
     rejected: bool = False
 
@@ -176,9 +175,8 @@ def _replied(course: LiveCourse, after: LiveCourse, at: float, limits: LimitsOf)
         for limit, finding in timing.too_long_upset(limits("response.unattended_emotion"), number, (since, at), kept):
             found.setdefault(("response.unattended_emotion", limit), finding)
     for hold in course.holds:
-        if hold.human:
-            for limit, finding in holds.overrun(limits(holds.SIGNAL), number, (hold.at, at), hold.due):
-                found[holds.SIGNAL, limit] = finding
+        for limit, finding in holds.overrun(limits(holds.SIGNAL), number, (hold.at, at), hold.due):
+            found[holds.SIGNAL, limit] = finding
     if course.waiting is not None:
         seconds = timing.gap(course.waiting[1], at, kept)
         if seconds is not None:
@@ -188,8 +186,8 @@ def _replied(course: LiveCourse, after: LiveCourse, at: float, limits: LimitsOf)
 
 def _announced(after: LiveCourse, turn: Seen, number: int, at: float) -> LiveCourse:
     held = "hold" in turn.kinds
-    if held:
-        after = after._replace(holds=(*after.holds, _Hold(number, at, turn.human, turn.due)))
+    if held and turn.human:
+        after = after._replace(holds=(*after.holds, _Hold(number, at, turn.due)))
     if "promise" in turn.kinds and turn.due is not None:
         after = after._replace(promises=(*after.promises, (number, at, turn.due))[-PROMISES:])
     return after._replace(agent_held=held)
@@ -232,7 +230,7 @@ def timers(course: LiveCourse, limits: LimitsOf) -> list[Timer]:
             broken = _outside(since + limit.value, allowed)
             found.append(_timer("upset", "response.unattended_emotion", turn, since, broken, limit))
     for own in course.holds:
-        for limit in limits(holds.SIGNAL) if own.human else ():
+        for limit in limits(holds.SIGNAL):
             broken = max(own.at + limit.value, own.due or 0.0)
             found.append(_timer("hold", holds.SIGNAL, own.turn, own.at, broken, limit))
     found += [Timer("promise", promises.SIGNAL, turn, since, due) for turn, since, due in course.promises]

@@ -18,7 +18,7 @@ def kept_holds(course: Course) -> list[tuple[float, float]]:
     """Intervals of holds that the agent announced, the customer did not reject, and that ended in time."""
     if course.times is None:
         return []
-    announced = course.showing("agent", "hold")
+    announced = [i for i in course.showing("agent", "hold") if course.human_reply(i)]
     allowed = longest_hold(course.limit(HOLD_SIGNAL) if announced else ())
     holds = []
     for i in announced:
@@ -66,21 +66,33 @@ def gap(start: float, end: float, holds: Sequence[tuple[float, float]]) -> float
     return max(0.0, seconds) if seconds > 0 or end == start else None
 
 
-def first_reply(course: Course) -> list[Finding]:
-    """`response.slow_first`, on the late agent turn, or on the last turn when no reply came."""
-    limits = course.limit("response.slow_first")
+def first_response(course: Course) -> tuple[float, int | None] | None:
+    """When the customer began to wait for a human (POSIX seconds) and the turn that answered; None without customer or times.
+
+    After a bot, the wait begins where the customer asks for a human.
+    """
     anchor = next(course.turns_of("customer"), None)
-    if not limits or anchor is None or course.times is None or course.ended is None:
-        return []
+    if anchor is None or course.times is None:
+        return None
     reply = course.next_reply(anchor)
     stop = len(course.roles) if reply is None else reply
     if any(course.roles[i] == "bot" for i in range(stop)):
         wanted = [i for i in range(anchor, stop) if course.roles[i] == "customer" and course.reading.has(i, "transfer_wanted")]
         anchor = wanted[0] if wanted else anchor
+    return course.times[anchor], reply
+
+
+def first_reply(course: Course) -> list[Finding]:
+    """`response.slow_first`, on the late agent turn, or on the last turn when no reply came."""
+    limits = course.limit("response.slow_first")
+    waited = first_response(course) if limits else None
+    if waited is None or course.times is None or course.ended is None:
+        return []
+    start, reply = waited
     if reply is None and course.conversation.ended_by == "customer":
         return []
     end = course.ended if reply is None else course.times[reply]
-    return slow_first(limits, course.last_turn() if reply is None else reply, (course.times[anchor], end))
+    return slow_first(limits, course.last_turn() if reply is None else reply, (start, end))
 
 
 def slow_first(limits: Sequence[Limit], turn: int, interval: tuple[float, float]) -> list[Finding]:
