@@ -143,7 +143,7 @@ async def authenticated(service: Service, token: str) -> Principal:
     elif token.startswith(_KEY_PREFIX):
         found = await run_in_threadpool(_by_key, service, token, key, now)
     else:
-        found = await run_in_threadpool(_by_session, service, key, now)
+        found = await run_in_threadpool(by_session, service, key, now)
     if found.user_id is None:
         service.rates.take(found.actor, now)
     return found
@@ -156,8 +156,7 @@ def require(action: Action) -> Callable[..., Awaitable[Principal]]:
     """A dependency that gives the principal where it may do this; raises 401 or 403."""
 
     async def allowed(principal: Caller) -> Principal:
-        if action not in principal.actions:
-            raise forbidden(principal, action)
+        check(principal, action)
         return principal
 
     return allowed
@@ -172,6 +171,12 @@ def from_another_site(connection: HTTPConnection) -> bool:
 def forbidden(principal: Principal, action: Action) -> ApiError:
     """The refusal of what the principal may not do."""
     return ApiError(403, "forbidden", f"{principal.actor} may not {action}; that needs {_who(action)}")
+
+
+def check(principal: Principal, action: Action) -> None:
+    """Raise 403 where the principal may not do this."""
+    if action not in principal.actions:
+        raise forbidden(principal, action)
 
 
 def _who(action: str) -> str:
@@ -210,7 +215,8 @@ def _by_key(service: Service, token: str, key: bytes, now: int) -> Principal:
     return found
 
 
-def _by_session(service: Service, key: bytes, now: int) -> Principal:
+def by_session(service: Service, key: bytes, now: int) -> Principal:
+    """Who the session with this token's digest belongs to now; raises 401."""
     statement = select(UserSession.id, UserSession.expires_at, User).join(User, User.id == UserSession.user_id)
     with service.store.read() as session:
         row = session.execute(statement.where(UserSession.token_hash == key, UserSession.revoked_at.is_(None))).first()

@@ -2,7 +2,8 @@
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, nullcontext
+from importlib import import_module
 
 from fastapi import FastAPI
 
@@ -25,13 +26,15 @@ def create_app(settings: Settings, clock: Clock = system_clock, engine: Screenin
     It answers at once and is ready (`/readyz`) as soon as the lexicon is loaded. When it stops, what waits is finished first.
     """
     service = build(settings, clock, engine)
+    console = import_module("api.console.mount") if settings.console else None  # NiceGUI costs an API worker time and memory
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         service.engine.start()
         service.lane.start()
         service.follower.start()
-        yield
+        async with console.running() if console else nullcontext():
+            yield
         await app.state.streams.close()
         await asyncio.to_thread(service.follower.stop)
         await asyncio.to_thread(service.lane.close)
@@ -54,4 +57,6 @@ def create_app(settings: Settings, clock: Clock = system_clock, engine: Screenin
     openapi.install(app)
     for router in ROUTERS:
         app.include_router(router)
+    if console:
+        console.mount(app, service)
     return app

@@ -37,6 +37,7 @@ class Settings(BaseSettings):
     port: Annotated[int, Field(ge=0, le=65535)] = 8000
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     docs: bool = True
+    console: bool = True
 
     lexicon: Path | None = None
     profile: Path | None = None

@@ -16,11 +16,13 @@ from screening.types import Conversation, Screening, Turn
 
 if TYPE_CHECKING:
     from fastapi.testclient import TestClient
+    from playwright.sync_api import Browser
 
     from api.settings import Settings
     from api.store.engine import Store
     from api.wiring import Service
     from models.cascade import Cascade
+    from tests.console import Console
 
 SHANGHAI = timezone(timedelta(hours=8))
 START = datetime(2026, 3, 2, 10, 0, 0, tzinfo=SHANGHAI)
@@ -183,7 +185,7 @@ def settings(migrated: Path, tmp_path: Path) -> "Settings":
     from api.settings import Settings
 
     database = f"sqlite:///{shutil.copy(migrated, tmp_path / 'service.db')}"
-    return Settings(secret=SECRET, database=database, workers=0)
+    return Settings(secret=SECRET, database=database, workers=0, console=False)
 
 
 @pytest.fixture
@@ -258,3 +260,28 @@ def refused(answer: object, status: int, code: str, field: str | None = None) ->
     assert error["request_id"] == answer.headers["x-request-id"]
     assert error["message"]
     return error["message"]
+
+
+@pytest.fixture(scope="module")  # Playwright keeps an event loop running in this thread as long as it lives
+def chromium() -> "Iterator[Browser]":
+    from tests.console import browser
+
+    with browser() as opened:
+        yield opened
+
+
+@pytest.fixture
+def console(settings: "Settings", screener: Screener, chromium: "Browser") -> "Iterator[Console]":
+    """The real application with its console, listening; a test that leaves messages in the browser's console fails."""
+    from api.app import create_app
+    from api.engine import ScreeningEngine
+    from tests.console import Console, listening
+
+    engine = ScreeningEngine(lambda: screener, queue_turns=settings.queue_turns)
+    app = create_app(settings.model_copy(update={"console": True}), engine=engine)
+    with listening(app) as address:
+        opened = Console(app.state.service, address, chromium)
+        yield opened
+        for context in chromium.contexts:
+            context.close()
+    assert opened.problems == []

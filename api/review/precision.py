@@ -7,7 +7,7 @@ from sqlalchemy import case, func, select
 from sqlalchemy.orm import InstrumentedAttribute, Session
 
 from api.review.history import flag_verdict_in_force
-from api.store.tables import StoredConversation, StoredFlag
+from api.store.tables import StoredConversation, StoredFlag, StoredScreening
 from api.store.tables_review import Decision
 from screening.intervals import wilson
 
@@ -84,4 +84,22 @@ def scores(counted: Iterable[Judged], versions: Mapping[str, int]) -> dict[str, 
             version, confirmed, rejected = one.version, 0, 0
         if one.version == version:
             found[one.rule] = (version, confirmed + one.confirmed, rejected + one.rejected)
+    return found
+
+
+def hits(session: Session, vendor_id: str | None = None) -> dict[str, dict[str, int]]:
+    """Flags of every rule in the latest screenings: {rule id: {status: count}}."""
+    statement = (
+        select(StoredFlag.rule, StoredFlag.status, func.count())
+        .join(StoredScreening, StoredScreening.id == StoredFlag.screening_id)
+        .where(StoredScreening.latest, StoredFlag.source == "rule")
+        .group_by(StoredFlag.rule, StoredFlag.status)
+    )
+    if vendor_id is not None:
+        statement = statement.join(StoredConversation, StoredConversation.id == StoredScreening.conversation_id).where(
+            StoredConversation.vendor_id == vendor_id
+        )
+    found: dict[str, dict[str, int]] = {}
+    for rule, status, count in session.execute(statement):
+        found.setdefault(rule, {})[status] = count
     return found

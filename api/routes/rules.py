@@ -80,21 +80,15 @@ def list_rules(
     principal: Editor,
     signal: Text | None = None,
     origin: Origin | None = None,
+    clause: Annotated[Text | None, Query(description="standard/clause that the rule refers to or its signal leads to")] = None,
     text: Annotated[Text | None, Query(description="What the id, the title, a phrase or the pattern holds")] = None,
     after: Text | None = None,
     limit: Limit = 50,
 ) -> RulePage:
     """The rules that this process has, by id."""
     del principal
-    found = sorted(_rules(service), key=lambda entry: (entry[1].id, entry[0]))
-    chosen = [
-        (where, rule)
-        for where, rule in found
-        if (after is None or rule.id > after)
-        and (signal is None or rule.signal == signal)
-        and (origin is None or where == origin)
-        and (text is None or any(text in held for held in (rule.id, rule.title, rule.pattern or "", *rule.any_of)))
-    ]
+    found = chosen_rules(service, signal=signal, origin=origin, clause=clause, text=text)
+    chosen = [(where, rule) for where, rule in found if after is None or rule.id > after]
     # the two sides of a rule on trial stay on one page
     last = chosen[limit - 1][1].id if len(chosen) > limit else None
     shown = [(where, rule) for where, rule in chosen if last is None or rule.id <= last]
@@ -110,6 +104,30 @@ def get_rule(rule_id: Text, service: ServiceDep, principal: Editor) -> RulePage:
     if not found:
         raise not_found(f"rule {rule_id!r}")
     return RulePage(rules=found, next=None)
+
+
+def chosen_rules(
+    service: Service,
+    *,
+    signal: str | None = None,
+    origin: Origin | None = None,
+    clause: str | None = None,
+    text: str | None = None,
+) -> list[tuple[Origin, Rule]]:
+    """The rules of this process that fit, by id, with where they come from."""
+    standards = service.engine.screener.lexicon.standards.values()
+    under = {name for one in standards for part in one.clauses if f"{one.id}/{part.id}" == clause for name in part.signals}
+    return sorted(
+        (
+            (where, rule)
+            for where, rule in _rules(service)
+            if (signal is None or rule.signal == signal)
+            and (origin is None or where == origin)
+            and (clause is None or clause in rule.references or rule.signal in under)
+            and (text is None or any(text in held for held in (rule.id, rule.title, rule.pattern or "", *rule.any_of)))
+        ),
+        key=lambda entry: (entry[1].id, entry[0]),
+    )
 
 
 def _rules(service: Service) -> list[tuple[Origin, Rule]]:

@@ -72,6 +72,32 @@ def get_precision(
     )
 
 
+class RuleHits(BaseModel):
+    """Flags of a rule in the latest screening of every stored conversation, by status."""
+
+    id: str
+    active: int
+    shadow: int
+    excused: int
+
+
+class Hits(BaseModel):
+    """Rules with flags, by id; a rule that is not here has none."""
+
+    items: list[RuleHits]
+
+
+@router.get("/statistics/hits")
+def get_hits(
+    service: ServiceDep, principal: Annotated[Principal, Depends(require("review"))], vendor: Text | None = None
+) -> Hits:
+    """How often each rule hits in what is stored."""
+    with service.store.read() as session:
+        found = precision.hits(session, principal.vendor_id or vendor)
+    none = {"active": 0, "shadow": 0, "excused": 0}
+    return Hits(items=[RuleHits(id=rule, **none | found[rule]) for rule in sorted(found)])
+
+
 @router.get(
     "/feedback/export",
     response_class=StreamingResponse,

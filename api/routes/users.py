@@ -4,12 +4,12 @@ from typing import Annotated, Any, Literal
 
 import msgspec
 from fastapi import APIRouter, Depends, Query, Response
-from pydantic import BaseModel, Field, SecretStr
-from sqlalchemy import select
+from pydantic import AwareDatetime, BaseModel, Field, SecretStr
+from sqlalchemy import or_, select
 
 from api import access, audit, openapi, users
 from api.access import Principal, require
-from api.clock import SECOND, to_datetime
+from api.clock import SECOND, from_datetime, to_datetime
 from api.dependencies import ServiceDep
 from api.errors import ApiError, ErrorEnvelope, conflict, not_found
 from api.schemas import Input, RowId, Text
@@ -119,6 +119,18 @@ class AuditLine(BaseModel):
     hash: str
 
 
+class AuditState(BaseModel):
+    """What a check of the whole audit log found: a line for each break, the first hundred of them.
+
+    `lines` and `head` name its end: noted elsewhere, they show a later cut.
+    """
+
+    lines: int
+    head: str
+    breaks: int
+    problems: list[str]
+
+
 class AuditPage(BaseModel):
     """Lines, newest first; `before` asks for the next page."""
 
@@ -223,16 +235,26 @@ def list_audit(
     before: Annotated[int | None, Query(ge=1, le=2**63 - 1)] = None,
     actor: Text | None = None,
     subject: Text | None = None,
+    action: Text | None = None,
+    since: AwareDatetime | None = None,
+    until: AwareDatetime | None = None,
+    text: Annotated[Text | None, Query(description="What actor, action, subject or detail holds, in any case")] = None,
 ) -> AuditPage:
     """The audit log, newest first, a hundred lines a page."""
     del principal
     statement = select(AuditEntry).order_by(AuditEntry.seq.desc()).limit(_PAGE)
     if before is not None:
         statement = statement.where(AuditEntry.seq < before)
-    if actor is not None:
-        statement = statement.where(AuditEntry.actor == actor)
-    if subject is not None:
-        statement = statement.where(AuditEntry.subject == subject)
+    for column, wanted in ((AuditEntry.actor, actor), (AuditEntry.subject, subject), (AuditEntry.action, action)):
+        if wanted is not None:
+            statement = statement.where(column == wanted)
+    if since is not None:
+        statement = statement.where(AuditEntry.at >= from_datetime(since))
+    if until is not None:
+        statement = statement.where(AuditEntry.at < from_datetime(until))
+    if text is not None:
+        searched = (AuditEntry.actor, AuditEntry.action, AuditEntry.subject, AuditEntry.detail)
+        statement = statement.where(or_(*(column.icontains(text, autoescape=True) for column in searched)))
     with service.store.read() as session:
         lines = [
             AuditLine(
@@ -247,3 +269,13 @@ def list_audit(
             for entry in session.scalars(statement)
         ]
     return AuditPage(lines=lines, before=lines[-1].seq if len(lines) == _PAGE else None)
+
+
+@router.get("/audit/verification")
+def verify_audit(service: ServiceDep, principal: Annotated[Principal, Depends(require("audit"))]) -> AuditState:
+    """Check the chain of the audit log from its first line to its last."""
+    del principal
+    with service.store.read() as session:
+        problems = list(audit.verify(session))
+        seq, line = audit.head(session)
+    return AuditState(lines=seq, head=line, breaks=len(problems), problems=problems[:_PAGE])
