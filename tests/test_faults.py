@@ -167,7 +167,7 @@ def test_a_server_stopped_and_started_under_load_loses_nothing(tmp_path: Path, m
         running = Running(environment=environment)
         senders = None
         try:
-            n = 4000
+            n = 2000
             assert upload(running, key, n)[0] == 202
             senders = Senders(running, key, 2)
             until(lambda: len(senders.stored) > 5 and job_state(running, key)[1] > 0)
