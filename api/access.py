@@ -10,6 +10,7 @@ import msgspec
 from fastapi import Depends, Request
 from fastapi.concurrency import run_in_threadpool
 from fastapi.openapi.models import HTTPBearer
+from fastapi.requests import HTTPConnection
 from fastapi.security.base import SecurityBase
 from sqlalchemy import ColumnElement, Select, select
 from sqlalchemy.orm import InstrumentedAttribute, Session
@@ -128,7 +129,7 @@ class Door(SecurityBase):
         """Raises 401 or 403, and what `principal_of` raises."""
         principal = await principal_of(request)
         if self._action is not None and self._action not in principal.actions:
-            raise ApiError(403, "forbidden", f"{principal.actor} may not {self._action}; that needs {_who(self._action)}")
+            raise forbidden(principal, self._action)
         return principal
 
 
@@ -143,6 +144,11 @@ async def principal_of(request: Request) -> Principal:
             raise _unauthenticated("log in, or send an API key: Authorization: Bearer sk_...")
         _same_site(request)
         token = cookie
+    return await authenticated(service, token)
+
+
+async def authenticated(service: Service, token: str) -> Principal:
+    """The principal of an API key or a session's token; raises 401, 429 beyond the rate."""
     now = service.clock()
     key = digest(token)
     remembered = service.remembered.get(key)
@@ -165,6 +171,17 @@ def require(action: Action) -> Door:
     return Door(action)
 
 
+def from_another_site(connection: HTTPConnection) -> bool:
+    """Whether a browser says that a page of another site asks."""
+    origin = connection.headers.get("origin")
+    return origin is not None and origin.partition("://")[2] != connection.headers.get("host", "")
+
+
+def forbidden(principal: Principal, action: Action) -> ApiError:
+    """The refusal of what the principal may not do."""
+    return ApiError(403, "forbidden", f"{principal.actor} may not {action}; that needs {_who(action)}")
+
+
 def _who(action: str) -> str:
     roles = [role for role, actions in ACTIONS.items() if action in actions]
     return f"the role {' or '.join(roles)}" + (f", or a key with the scope {action}" if action in SCOPES else "")
@@ -176,10 +193,8 @@ def _unauthenticated(message: str) -> ApiError:
 
 def _same_site(request: Request) -> None:
     """A browser sends the cookie along from anywhere; what changes something must come from our own pages."""
-    origin = request.headers.get("origin")
-    if request.method in ("GET", "HEAD", "OPTIONS") or origin is None:
-        return
-    if origin.partition("://")[2] != request.headers.get("host", ""):
+    if request.method not in ("GET", "HEAD", "OPTIONS") and from_another_site(request):
+        origin = request.headers["origin"]
         raise ApiError(403, "cross_origin", f"a request with the session's cookie must not come from {origin}")
 
 

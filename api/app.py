@@ -8,6 +8,7 @@ from fastapi import FastAPI
 
 import screening
 from api import errors, openapi
+from api.assist.streams import Streams
 from api.clock import Clock, system_clock
 from api.engine import ScreeningEngine
 from api.middleware import Gate
@@ -28,9 +29,12 @@ def create_app(settings: Settings, clock: Clock = system_clock, engine: Screenin
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         service.engine.start()
+        service.lane.start()
         service.follower.start()
         yield
+        await app.state.streams.close()
         await asyncio.to_thread(service.follower.stop)
+        await asyncio.to_thread(service.lane.close)
         await asyncio.to_thread(service.engine.close)
         service.store.close()
 
@@ -44,6 +48,7 @@ def create_app(settings: Settings, clock: Clock = system_clock, engine: Screenin
         openapi_url="/openapi.json" if settings.docs else None,
     )
     app.state.service = service
+    app.state.streams = Streams(service)
     app.add_middleware(Gate, settings=settings)
     errors.install(app)
     openapi.install(app)

@@ -2,7 +2,7 @@
 
 import typer
 
-from api import classifiers, cli_rules, cli_service, cli_worker
+from api import classifiers, cli_batch, cli_rules, cli_service, cli_worker
 from models import cli as cli_models
 from screening import cli, cli_lexicon, cli_options, cli_report
 
@@ -26,7 +26,8 @@ app.add_typer(cli_service.db_app, name="db")
 app.add_typer(cli_service.user_app, name="user")
 app.add_typer(cli_service.key_app, name="key")
 app.add_typer(cli_service.audit_app, name="audit")
-app.add_typer(cli.batch_app, name="batch")
+cli.batch_app.command("run")(cli_batch.run)
+app.add_typer(cli.batch_app, name="batch", cls=cli_batch.RunByDefault)
 app.add_typer(cli.measure_app, name="measure")
 cli_lexicon.lexicon_app.command("export")(cli_rules.export)
 app.add_typer(cli_lexicon.lexicon_app, name="lexicon")

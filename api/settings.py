@@ -50,6 +50,14 @@ class Settings(BaseSettings):
     queue_turns: Count = 65_536
     rate_per_minute: Count = 60_000
 
+    stream_sessions: Count = 2_000
+    stream_conversations: Count = 200
+    stream_bytes: Count = 16 * 1024 * 1024
+    stream_message_bytes: Count = 128 * 1024
+    stream_messages_per_second: Count = 50
+    stream_idle_seconds: Count = 600
+    stream_resume_seconds: Count = 120
+
     session_hours: Count = 12
     login_attempts: Count = 5
     login_window_minutes: Count = 15

@@ -5,6 +5,8 @@ from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo
 
 from api import classifiers
+from api.assist.check import Desk
+from api.assist.lane import Lane
 from api.clock import Clock
 from api.engine import ScreeningEngine
 from api.overlay.follow import FIRST, Follower
@@ -32,6 +34,8 @@ class Service:
     engine: ScreeningEngine
     follower: Follower
     rates: Rates
+    lane: Lane
+    desk: Desk
     remembered: "dict[bytes, tuple[Principal, int, int]]" = field(default_factory=dict)
 
 
@@ -49,6 +53,7 @@ def build(settings: Settings, clock: Clock, engine: ScreeningEngine | None = Non
     store = Store(settings.database)
     engine = engine or ScreeningEngine(lambda: follower.opened(open_screener(settings)), queue_turns=settings.queue_turns)
     follower = Follower(store, engine)
+    lane = Lane(engine, limit=settings.queue_turns)
     return Service(
         settings=settings,
         clock=clock,
@@ -57,6 +62,8 @@ def build(settings: Settings, clock: Clock, engine: ScreeningEngine | None = Non
         engine=engine,
         follower=follower,
         rates=Rates(settings.rate_per_minute),
+        lane=lane,
+        desk=Desk(lane),
     )
 
 

@@ -29,7 +29,8 @@ class Clear(msgspec.Struct, frozen=True):
 class Manifest(msgspec.Struct, frozen=True):
     """What a classifier was made of and how it decides.
 
-    `files`: sha256 of each; `clear`: for agents' and customers' turns; `data`: sha256 of the training text; `training`: settings of every step; `metrics`: what was measured.
+    `files`: sha256 of each; `clear`: for agents' and customers' turns; `data`: sha256 of the training text; `training`: settings of every step; `metrics`: what was measured;
+    `feedback`: sha256 of the verdicts it learned from, None where there were none.
     """
 
     name: str
@@ -43,16 +44,22 @@ class Manifest(msgspec.Struct, frozen=True):
     data: str
     training: Training
     metrics: Mapping[str, Any]
+    feedback: str | None = None
 
 
-def read(folder: Path) -> tuple[Manifest, str]:
-    """(manifest, its sha256); raises `InputError` where a file is missing or is not the one the manifest names."""
+def read(folder: Path, *, unreported: bool = False) -> tuple[Manifest, str]:
+    """(manifest, its sha256); raises `InputError` where a file is missing or is not the one the manifest names.
+
+    A classifier that learned from verdicts is refused without a good report (`models.feedback`), unless it is opened to write that.
+    """
     path = folder / MANIFEST
     try:
         raw = path.read_bytes()
         manifest = msgspec.json.decode(raw, type=Manifest)
     except (OSError, msgspec.DecodeError) as error:
         raise InputError(f"{path}: no readable manifest of a classifier: {error}") from None
+    if manifest.feedback is not None and not unreported:
+        _refuse_unproved(folder, manifest)
     for name, wanted in manifest.files.items():
         try:
             got = digest(folder / name)
@@ -61,6 +68,14 @@ def read(folder: Path) -> tuple[Manifest, str]:
         if got != wanted:
             raise InputError(f"{folder / name}: sha256 {got[:12]}, the manifest says {wanted[:12]}; export the classifier again")
     return manifest, f"sha256:{hashlib.sha256(raw).hexdigest()}"
+
+
+def _refuse_unproved(folder: Path, manifest: Manifest) -> None:
+    report = manifest.metrics.get("feedback")
+    if report is None:
+        raise InputError(f"{folder}: it learned from verdicts and has no report; let `screening train --feedback` finish")
+    if falling := [change["name"] for change in report["changes"] if change["falls"]]:
+        raise InputError(f"{folder}: its report says that it got worse on {', '.join(falling)}; keep the one before")
 
 
 def write(folder: Path, manifest: Manifest) -> None:

@@ -18,7 +18,7 @@ from models.dataset import DATA, load
 from models.opinions import Opinions, gather
 from models.stack import OPINIONS, Stack, Thresholds
 from screening.errors import InputError
-from screening.evaluate import wilson
+from screening.intervals import wilson
 
 FAMILIES = ("rudeness.", "diversion.", "false_claim.", "forced_end.")
 WANTED = {True: 0.93, False: 0.85}
@@ -149,12 +149,12 @@ def rightly_flagged(
 
 def calibrate(folder: Path, data: Path = DATA) -> Manifest:
     """Calibrate the artefact in `folder`, write its manifest and its card; raises `InputError` where there is nothing to calibrate on."""
-    before, _ = artefact.read(folder)
+    before, _ = artefact.read(folder, unreported=True)
     examples = [example for example in load(data) if example.brief in before.training.calibration]
     if len({example.brief for example in examples}) < 2:
         raise InputError(f"calibration briefs {', '.join(before.training.calibration)}: at least two must have labelled turns")
     signals = before.signals
-    opinions = gather(Cascade(folder), examples)
+    opinions = gather(Cascade(folder, unreported=True), examples)
     sure = across_briefs(signals, opinions)
     chosen = thresholds(signals, sure, opinions.shows)
     manifest = msgspec.structs.replace(

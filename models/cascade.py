@@ -52,8 +52,8 @@ class _Asked(NamedTuple):
 class Cascade:
     """The classifier of one artefact; a `screening.detect.detector.Detector`."""
 
-    def __init__(self, folder: Path = artefact.DEFAULT):
-        self.manifest, self.version = artefact.read(folder)
+    def __init__(self, folder: Path = artefact.DEFAULT, *, unreported: bool = False):
+        self.manifest, self.version = artefact.read(folder, unreported=unreported)
         self.name = self.manifest.name
         self.engine = encoder.engine()
         signals = self.manifest.signals
@@ -106,7 +106,7 @@ class Cascade:
             hits = _hits(findings)
             roles = [turn.role for turn in reading.conversation.turns]
             cleans = [reading.clean(i) for i in range(len(roles))]
-            for i, role in enumerate(roles):
+            for i, role in enumerate(roles[reading.judged :], reading.judged):
                 if role in asked and cleans[i]:
                     asked[role].append(_Asked(number, i, turn_text(roles, cleans, i, reading.folded(i)), i in hits))
         return asked

@@ -24,11 +24,15 @@ _PRIME = (1 << 61) - 1
 
 
 class Example(NamedTuple):
-    """One labelled turn, its author's brief, and the name of its minimal pair."""
+    """One labelled turn, its author's brief, and the name of its minimal pair.
+
+    `judged`: the signals that people decided on, of a turn that comes from review; None where all signals were.
+    """
 
     record: TurnRecord
     brief: str
     pair: str | None
+    judged: frozenset[str] | None = None
 
     @property
     def text(self) -> str:
@@ -39,6 +43,7 @@ class Example(NamedTuple):
 class _Tags(msgspec.Struct):
     brief: str
     pair: str | None = None
+    judged: frozenset[str] | None = None
 
 
 def load(folder: Path = DATA) -> list[Example]:
@@ -46,23 +51,29 @@ def load(folder: Path = DATA) -> list[Example]:
     files = sorted(folder.glob("*.jsonl"))
     if not files:
         raise InputError(f"{folder}: no *.jsonl with labelled turns")
-    examples: list[Example] = []
-    for path in files:
-        turns, conversations = read(path)
-        if conversations:
-            raise InputError(f"{path.name}: training text is single turns; {conversations[0].id} is a whole conversation")
-        lines = path.read_text(encoding="utf-8").splitlines()
-        for row, (record, line) in enumerate(zip(turns, lines, strict=True), 1):
-            try:
-                tags = msgspec.json.decode(line, type=_Tags)
-            except msgspec.ValidationError as error:
-                raise InputError(f"{path.name}:{row}: {error}") from None
-            examples.append(Example(record, tags.brief, tags.pair))
-    _check(examples)
+    examples = [example for path in files for example in load_file(path)]
+    check(examples)
     return examples
 
 
-def _check(examples: Sequence[Example]) -> None:
+def load_file(path: Path) -> list[Example]:
+    """The examples of one file; raises `InputError` with file and line."""
+    turns, conversations = read(path)
+    if conversations:
+        raise InputError(f"{path.name}: training text is single turns; {conversations[0].id} is a whole conversation")
+    examples = []
+    lines = path.read_text(encoding="utf-8").splitlines()
+    for row, (record, line) in enumerate(zip(turns, lines, strict=True), 1):
+        try:
+            tags = msgspec.json.decode(line, type=_Tags)
+        except msgspec.ValidationError as error:
+            raise InputError(f"{path.name}:{row}: {error}") from None
+        examples.append(Example(record, tags.brief, tags.pair, tags.judged))
+    return examples
+
+
+def check(examples: Sequence[Example]) -> None:
+    """Ids are unique, marked words stand in their turn, minimal pairs are pairs; raises `InputError`."""
     seen: set[str] = set()
     pairs: dict[str, list[Example]] = defaultdict(list)
     for example in examples:

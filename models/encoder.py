@@ -4,6 +4,7 @@ Dynamic int8 gives other last digits in other batch shapes, so rows are never pa
 the same alone, in a batch, and live.
 """
 
+import threading
 from collections import OrderedDict
 from collections.abc import Sequence
 from pathlib import Path
@@ -35,7 +36,7 @@ def row_maker(folder: Path, opening: int, closing: int) -> RowMaker:
 
 
 class Encoder:
-    """Judges rows; remembers the last few thousand rows, which repeats in real traffic hit often."""
+    """Judges rows, for any thread; remembers the last few thousand rows, which repeats in real traffic hit often."""
 
     def __init__(self, path: Path):
         options = onnxruntime.SessionOptions()
@@ -43,6 +44,7 @@ class Encoder:
         options.enable_cpu_mem_arena = False
         self._session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
         self._judged: OrderedDict[tuple[int, ...], tuple[Array, Array]] = OrderedDict()
+        self._remembering = threading.Lock()
 
     def judge(self, rows: Sequence[Row]) -> Judgement:
         """The judgement of the turn that `rows` are the windows of; the highest log-odds of the windows count."""
@@ -53,16 +55,18 @@ class Encoder:
 
     def _run(self, row: Row) -> tuple[Array, Array]:
         key = (row.first, row.turn, *row.ids)
-        known = self._judged.get(key)
-        if known is not None:
-            self._judged.move_to_end(key)
-            return known
+        with self._remembering:
+            known = self._judged.get(key)
+            if known is not None:
+                self._judged.move_to_end(key)
+                return known
         judged = np.zeros((1, len(row.ids)), dtype=np.float32)
         judged[0, row.first : row.first + row.turn] = 1
         by_turn, by_token = self._session.run(None, {"ids": np.array([row.ids], dtype=np.int64), "turn": judged})
-        self._judged[key] = by_turn[0], by_token[0]
-        if len(self._judged) > _REMEMBERED:
-            self._judged.popitem(last=False)
+        with self._remembering:
+            self._judged[key] = by_turn[0], by_token[0]
+            if len(self._judged) > _REMEMBERED:
+                self._judged.popitem(last=False)
         return by_turn[0], by_token[0]
 
 

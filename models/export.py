@@ -28,6 +28,7 @@ _OPSET = 17
 def export(settings: Training, work: Path, folder: Path, name: str, version: int) -> Manifest:
     """The trained models of `work` as an artefact in `folder`; its decisions are still to be calibrated (`models.calibrate`)."""
     folder.mkdir(parents=True, exist_ok=True)
+    texts = train.texts_of(work)
     student, opened = train.open_network(settings, settings.student.layers)
     student.load_state_dict(torch.load(work / train.STUDENT, weights_only=True)["network"])
     to_onnx(student, folder / ENCODER)
@@ -42,9 +43,10 @@ def export(settings: Training, work: Path, folder: Path, name: str, version: int
         clear={},
         stack=Stack((0.0,) * len(OPINIONS), dict.fromkeys(SIGNALS, 0.0), dict.fromkeys(SIGNALS, Thresholds(1.0, 1.0))),
         files={file: artefact.digest(folder / file) for file in (ENCODER, TOKENIZER, LINEAR)},
-        data=train.data_digest(),
+        data=texts.data,
         training=settings,
         metrics={},
+        feedback=texts.feedback,
     )
     artefact.write(folder, manifest)
     return manifest

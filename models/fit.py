@@ -42,6 +42,7 @@ class Batch(NamedTuple):
     turn: Tensor
     shows: Tensor
     marked: Tensor
+    counts: Tensor
     numbers: list[int]
 
 
@@ -89,11 +90,11 @@ def fit(
 
 
 def _loss(network: Network, batch: Batch, weights: Tensor | None, device: str) -> Tensor:
-    ids, turn, shows, marked = (tensor.to(device) for tensor in batch[:4])
+    ids, turn, shows, marked, counts = (tensor.to(device) for tensor in batch[:5])
     with _mixed(device):
         by_turn, by_token = network(ids, turn)
-    on_turn = cross_entropy(by_turn.float(), shows, pos_weight=None if weights is None else weights.to(device))
-    on_tokens = cross_entropy(by_token.float(), marked, reduction="none").mean(-1)
+    on_turn = cross_entropy(by_turn.float(), shows, counts, pos_weight=None if weights is None else weights.to(device))
+    on_tokens = (cross_entropy(by_token.float(), marked, reduction="none") * counts.unsqueeze(1)).mean(-1)
     return on_turn + _TOKENS * (on_tokens * turn).sum() / turn.sum()
 
 
@@ -123,7 +124,9 @@ def batches(rows: Sequence[LabelledRow], size: int, padding: int, random: Random
             turn[k, own.first : own.first + own.turn] = 1
             marked[k, own.first : own.first + own.turn] = own.marked
         shows = np.stack([rows[i].shows for i in chunk])
-        yield Batch(torch.from_numpy(ids), torch.from_numpy(turn), torch.from_numpy(shows), torch.from_numpy(marked), chunk)
+        counts = np.stack([rows[i].counts for i in chunk])
+        ids_, turn_, shows_, marked_, counts_ = (torch.from_numpy(part) for part in (ids, turn, shows, marked, counts))
+        yield Batch(ids_, turn_, shows_, marked_, counts_, chunk)
 
 
 class Scored(NamedTuple):

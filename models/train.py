@@ -10,24 +10,28 @@ from pathlib import Path
 from random import Random
 from typing import NamedTuple
 
+import msgspec
 import numpy as np
 import numpy.typing as npt
 import torch
 
 from lexicons.load import packaged
 from models import base, fit, fit_linear
+from models import feedback as verdicts
+from models.artefact import digest
 from models.dataset import DATA, Example, load
 from models.features import TurnText, turn_text
 from models.inputs import RowMaker
 from models.linear import LinearModel
 from models.network import Network
-from models.rows import SIGNALS, LabelledRow, changed, labelled, other_forms, row, unlabelled
+from models.rows import SIGNALS, LabelledRow, changed, counts, labelled, other_forms, row, unlabelled
 from models.settings import Training
 from screening.detect.vocabulary import Vocabulary
+from screening.errors import InputError
 from screening.normalise.clean import clean_text
 from screening.normalise.fold import Folder
 
-LINEAR, TEACHER, STUDENT = "linear.npz", "teacher.pt", "student.pt"
+LINEAR, TEACHER, STUDENT, TEXTS = "linear.npz", "teacher.pt", "student.pt", "texts.json"
 VERSIONS = 2
 """Texts of each example that the student sees: as written, and augmented."""
 Say = Callable[[str], None]
@@ -46,12 +50,36 @@ def split(settings: Training, examples: Sequence[Example]) -> Split:
     return Split([e for e in examples if e.brief not in kept], [e for e in examples if e.brief in kept])
 
 
+class Texts(msgspec.Struct, frozen=True):
+    """What a work folder was trained on: sha256 of the training text, and of the verdicts where there were some."""
+
+    data: str
+    feedback: str | None = None
+
+
 def data_digest(folder: Path = DATA) -> str:
     """sha256 over the files of the training text."""
     total = hashlib.sha256()
     for path in sorted(folder.glob("*.jsonl")):
         total.update(path.name.encode() + path.read_bytes())
     return total.hexdigest()
+
+
+def texts_of(work: Path) -> Texts:
+    """What the models of `work` were trained on; raises `InputError` where nothing was trained there."""
+    try:
+        return msgspec.json.decode((work / TEXTS).read_bytes(), type=Texts)
+    except OSError:
+        raise InputError(f"{work}: nothing was trained there; run `screening train --work {work}` first") from None
+
+
+def _claim(work: Path, texts: Texts) -> None:
+    """Checkpoints of other text must not be taken for this one's."""
+    work.mkdir(parents=True, exist_ok=True)
+    if not (work / TEXTS).exists():
+        (work / TEXTS).write_bytes(msgspec.json.encode(texts))
+    elif texts_of(work) != texts:
+        raise InputError(f"{work}: its models come from other text; give another --work, or remove it")
 
 
 def shows(examples: Sequence[Example]) -> npt.NDArray[np.bool_]:
@@ -69,10 +97,11 @@ def texts(examples: Sequence[Example], folder: Folder) -> list[TurnText]:
     return found
 
 
-def train_linear(examples: Sequence[Example], work: Path, say: Say) -> LinearModel:
-    """The linear tier, into `work`."""
+def train_linear(examples: Sequence[Example], weight: float, work: Path, say: Say) -> LinearModel:
+    """The linear tier, into `work`; a turn from review counts `weight` times."""
     agents = np.array([e.record.conversation.turns[-1].role == "agent" for e in examples])
-    model = fit_linear.fit(texts(examples, Vocabulary(packaged()).folder), shows(examples), SIGNALS, agents)
+    counted = np.array([counts(e, weight) for e in examples], dtype=np.float32)
+    model = fit_linear.fit(texts(examples, Vocabulary(packaged()).folder), shows(examples), SIGNALS, agents, counted)
     model.save(work / LINEAR)
     say(f"linear tier: {len(examples)} examples")
     return model
@@ -96,7 +125,8 @@ def row_maker(opened: base.Base) -> RowMaker:
 def train_teacher(settings: Training, examples: Sequence[Example], work: Path, say: Say, device: str = "cpu") -> Network:
     """The base encoder fine-tuned on the labels, each epoch on newly augmented text."""
     network, opened = open_network(settings, settings.teacher.layers)
-    turns, maker, forms = [labelled(e) for e in examples], row_maker(opened), other_forms(packaged().writings)
+    turns = [labelled(e, settings.feedback_weight) for e in examples]
+    maker, forms = row_maker(opened), other_forms(packaged().writings)
 
     def rows_of(epoch: int) -> list[LabelledRow]:
         random = Random(settings.seed + epoch)
@@ -117,7 +147,7 @@ def distilled(
     """
     _, opened = open_network(settings)
     maker, forms, random = row_maker(opened), other_forms(packaged().writings), Random(settings.seed)
-    turns = [labelled(e) for e in examples]
+    turns = [labelled(e, settings.feedback_weight) for e in examples]
     around = [turn for own in turns for turn in unlabelled(own)]
     found = []
     for k in range(VERSIONS):
@@ -142,10 +172,13 @@ def train_student(
 
 
 def _softened(own: LabelledRow, scored: fit.Scored, label_weight: float) -> LabelledRow:
-    """Targets between the labels and what the teacher thinks."""
+    """Targets between the labels and what the teacher thinks, which alone speaks where nobody judged."""
+    known = own.counts > 0
+    share = np.where(known, label_weight, 0.0).astype(np.float32)
     return own._replace(
-        shows=label_weight * own.shows + (1 - label_weight) * _sigmoid(scored.turn),
-        marked=label_weight * own.marked + (1 - label_weight) * _sigmoid(scored.tokens),
+        shows=share * own.shows + (1 - share) * _sigmoid(scored.turn),
+        marked=share * own.marked + (1 - share) * _sigmoid(scored.tokens),
+        counts=np.where(known, own.counts, 1).astype(np.float32),
     )
 
 
@@ -157,12 +190,17 @@ def _named(step: str, say: Say) -> Say:
     return lambda line: say(f"{step}: {line}")
 
 
-def train(settings: Training, work: Path, say: Say, device: str = "cpu", data: Path = DATA) -> None:
-    """Every step into the folder `work`; an interrupted run goes on after the last epoch it finished."""
-    work.mkdir(parents=True, exist_ok=True)
+def train(settings: Training, work: Path, say: Say, device: str = "cpu", data: Path = DATA, feedback: Path | None = None) -> None:
+    """Every step into the folder `work`; an interrupted run goes on after the last epoch it finished.
+
+    `feedback`: an export of verdicts to learn from as well. Raises `InputError`.
+    """
     trained = split(settings, load(data)).trained
+    if feedback is not None:
+        trained += verdicts.read(feedback).trained
+    _claim(work, Texts(data_digest(data), None if feedback is None else digest(feedback)))
     if not (work / LINEAR).exists():
-        train_linear(trained, work, say)
+        train_linear(trained, settings.feedback_weight, work, say)
     teacher = train_teacher(settings, trained, work, say, device)
     rows = distilled(settings, teacher, trained, say, device) if settings.student.epochs else []
     train_student(settings, teacher, rows, work, say, device)

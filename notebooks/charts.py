@@ -9,7 +9,7 @@ import numpy as np
 from IPython.display import HTML
 from matplotlib import font_manager
 
-from screening.evaluate import wilson
+from screening.intervals import wilson
 from screening.report.names import SIGNALS as NAMES
 
 FONTS = (

@@ -3,7 +3,6 @@
 import json
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
-from math import sqrt
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -12,6 +11,7 @@ import msgspec
 from lexicons.load import SCORES, Lexicon
 from lexicons.signals import TEXT_SIGNALS
 from screening.errors import InputError
+from screening.intervals import wilson
 from screening.pipeline import Screener
 from screening.readers.records import from_record
 from screening.types import Conversation, Screening
@@ -60,16 +60,6 @@ class Tally(NamedTuple):
     def recall(self) -> tuple[int, int]:
         """(right, to be found)."""
         return self.right, self.right + self.missed
-
-
-def wilson(successes: int, total: int, z: float = 1.959964) -> tuple[float, float]:
-    """The Wilson score interval (95 %) of a share (E. B. Wilson 1927); (0, 1) where nothing was counted."""
-    if total == 0:
-        return 0.0, 1.0
-    share = successes / total
-    centre = share + z * z / (2 * total)
-    margin = z * sqrt(share * (1 - share) / total + z * z / (4 * total * total))
-    return max(0.0, (centre - margin) / (1 + z * z / total)), min(1.0, (centre + margin) / (1 + z * z / total))
 
 
 def share_text(successes: int, total: int) -> str:

@@ -2,6 +2,9 @@
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import NamedTuple
+from zoneinfo import ZoneInfo
+
+import msgspec
 
 import screening
 from lexicons.load import Lexicon, packaged, standard_version
@@ -9,6 +12,8 @@ from lexicons.schema import Standard
 from screening import grade, profile, scores
 from screening.detect import patterns, phrases, privacy, rules
 from screening.detect.conduct.detector import ConductDetector
+from screening.detect.conduct.facts import Facts
+from screening.detect.conduct.live import LiveCourse, Seen, Timer
 from screening.detect.detector import Detector
 from screening.detect.reading import Batch, Reading
 from screening.detect.vocabulary import Vocabulary
@@ -37,11 +42,29 @@ class _Under(NamedTuple):
     versions: Versions
 
 
+class LastTurn(NamedTuple):
+    """What the words of the last turn of a window show. `screening` holds the text signals of that turn alone, with turn numbers of
+    the window, `findings` what its flags were made of; `seen` is what the conduct detectors read from the turn.
+    """
+
+    screening: Screening
+    seen: Seen
+    findings: list[Finding]
+
+
+class Windows(NamedTuple):
+    """Windows on running conversations after the rules, before the classifiers."""
+
+    readings: list[Reading]
+    found: list[_Found]
+    seen: list[Seen]
+
+
 class Screener:
     """Screens conversations with one lexicon, one profile and any number of further detectors (classifiers).
 
     `vendors` names the profile of each vendor whose conversations are not screened under the common one.
-    Not for use from several threads at once; make one per thread or process.
+    May be asked from several threads: what it holds is made once and then only read, or is kept under a lock.
     """
 
     def __init__(
@@ -59,6 +82,8 @@ class Screener:
             profile.check(one, self.lexicon)
         self._scores = scores.Scores(self.lexicon.scores, self.lexicon.judged) if scores_ is None else scores_
         self.vocabulary = Vocabulary(self.lexicon)
+        self.reach = max((rule.after.turns for rule in self.vocabulary.rules if rule.after), default=1)
+        """So many turns of each speaker back may decide what a turn's words show."""
         self._rules = rules.RuleDetector(self.lexicon, self.vocabulary)
         self.detectors = tuple(detectors)
         self._common = self._under(self.profile)
@@ -91,42 +116,99 @@ class Screener:
         """The versions that a vendor's screenings name."""
         return self._for(vendor_id).versions
 
+    @property
+    def zone(self) -> ZoneInfo:
+        """The zone of the profile."""
+        return ZoneInfo(self.profile.timezone)
+
     def screen(self, conversation: Conversation) -> Screening:
         """The screening of one conversation; raises `InputError` where a text cannot be read."""
-        return next(self._screen_batch([conversation]))
+        return next(self._screen_batch([conversation]))[0]
 
     def screen_many(self, conversations: Iterable[Conversation]) -> Iterator[Screening]:
         """The same screenings as `screen` gives one by one, in order, for less."""
-        batch: list[Conversation] = []
-        turns = 0
-        for conversation in conversations:
-            batch.append(conversation)
-            turns += len(conversation.turns)
-            if turns >= BATCH_TURNS:
-                yield from self._screen_batch(batch)
-                batch, turns = [], 0
-        if batch:
-            yield from self._screen_batch(batch)
+        for batch in _batches(conversations):
+            yield from (screened for screened, _ in self._screen_batch(batch))
 
-    def _screen_batch(self, conversations: Sequence[Conversation]) -> Iterator[Screening]:
+    def windows(self, conversations: Sequence[Conversation], numbers: Sequence[int] | None = None) -> Windows:
+        """Judge the last turn of each conversation by the rules, with the turns before it as context.
+
+        `numbers` says what each last turn counts as in its whole conversation, by default its place in the window. Rules that count
+        repeats or are bound to the conversation's end stay out. Raises `InputError` where a text cannot be read.
+        """
+        last = [len(conversation.turns) - 1 for conversation in conversations] if numbers is None else numbers
+        readings = list(Batch(conversations, self.vocabulary, last).readings())
+        found = [self._by_words(reading, [], [], []) for reading in readings]
+        return Windows(readings, found, [self._for(reading.conversation.vendor_id).conduct.seen(reading) for reading in readings])
+
+    def by_rules(self, windows: Windows) -> list[LastTurn]:
+        """What the rules alone say; every classifier stands in `not_checked`, and nothing is complete where there is one."""
+        unasked = [detector.name for detector in self.detectors]
+        found = [own._replace(not_checked=[*own.not_checked, *unasked]) for own in windows.found]
+        return self._last_turns(windows, found, complete=not unasked)
+
+    def classified(self, windows: Windows) -> list[LastTurn]:
+        """What rules and classifiers say: the flags that the screening of the whole conversation holds for these turns."""
+        found = windows.found
+        for detector in self.detectors:
+            found = self._judged(detector, windows.readings, found)
+        return self._last_turns(windows, found, complete=True)
+
+    def _last_turns(self, windows: Windows, found: Sequence[_Found], *, complete: bool) -> list[LastTurn]:
+        turns = []
+        for reading, own, seen in zip(windows.readings, found, windows.seen, strict=True):
+            screening = self._assemble(reading.conversation, own)
+            if not complete:
+                screening = msgspec.structs.replace(screening, complete=False)
+            turns.append(LastTurn(screening, seen, own.findings))
+        return turns
+
+    def follow(self, window: Conversation, turn: LastTurn, course: LiveCourse) -> tuple[LiveCourse, Screening, list[Timer]]:
+        """A running conversation with one more turn: its course, the turn's screening with what it breaks of the limits on time, and
+        the timers that run after it.
+        """
+        conduct = self._for(window.vendor_id).conduct
+        course, late = conduct.follow(course, turn.seen)
+        timers = conduct.timers(course)
+        if not late:
+            return course, turn.screening, timers
+        last = len(window.turns) - 1
+        findings = [*(self._scored(finding._replace(turn=last)) for finding in late), *turn.findings]
+        whole = self._assemble(window, _Found(findings, list(turn.screening.not_checked), list(turn.screening.failures)))
+        complete, versions = turn.screening.complete, turn.screening.versions
+        return course, msgspec.structs.replace(whole, complete=complete, versions=versions), timers
+
+    def screen_with_facts(self, conversations: Iterable[Conversation]) -> Iterator[tuple[Screening, Facts]]:
+        """The same screenings, each with what only reports and later conversations need."""
+        for batch in _batches(conversations):
+            yield from (
+                (screened, self._for(reading.conversation.vendor_id).conduct.facts(reading))
+                for screened, reading in self._screen_batch(batch)
+            )
+
+    def _screen_batch(self, conversations: Sequence[Conversation]) -> Iterator[tuple[Screening, Reading]]:
         readings = Batch(conversations, self.vocabulary).readings()
         if not self.detectors:
-            return (self._assemble(reading.conversation, self._found(reading)) for reading in readings)
+            return ((self._assemble(reading.conversation, self._found(reading)), reading) for reading in readings)
         every = list(readings)
         found = [self._found(reading) for reading in every]
         for detector in self.detectors:
             found = self._judged(detector, every, found)
-        return (self._assemble(reading.conversation, own) for reading, own in zip(every, found, strict=True))
+        return ((self._assemble(reading.conversation, own), reading) for reading, own in zip(every, found, strict=True))
 
     def _found(self, reading: Reading) -> _Found:
         conduct = self._for(reading.conversation.vendor_id).conduct
-        findings, not_checked, failures = conduct.detect(reading)
+        return self._by_words(reading, *conduct.detect(reading))
+
+    def _by_words(self, reading: Reading, findings: list[Finding], not_checked: list[str], failures: list[Failure]) -> _Found:
+        """What was found already, and what rules and privacy find."""
         for name, detect in ((rules.NAME, self._rules.detect), (privacy.NAME, privacy.detect)):
             try:
                 findings += detect(reading)
             except Exception as error:  # the screening is marked incomplete and goes to a person
                 failures.append(Failure(name, type(error).__name__))
                 not_checked.append(name)
+        conduct = self._for(reading.conversation.vendor_id).conduct
         findings = [self._scored(finding) for finding in conduct.excuse(reading, findings)]
         return _Found(findings, not_checked, failures)
 
@@ -169,6 +251,19 @@ class Screener:
             versions=under.versions,
             failures=tuple(own.failures),
         )
+
+
+def _batches(conversations: Iterable[Conversation]) -> Iterator[list[Conversation]]:
+    batch: list[Conversation] = []
+    turns = 0
+    for conversation in conversations:
+        batch.append(conversation)
+        turns += len(conversation.turns)
+        if turns >= BATCH_TURNS:
+            yield batch
+            batch, turns = [], 0
+    if batch:
+        yield batch
 
 
 def _flag(conversation: Conversation, finding: Finding) -> Flag:

@@ -3,14 +3,20 @@
 import hashlib
 import tomllib
 from pathlib import Path
+from typing import Literal
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import msgspec
 
 from lexicons.load import Lexicon
 from lexicons.pattern import PatternError, parse
+from lexicons.signals import TEXT_SIGNALS
 from screening.errors import InputError
 from screening.types import Channel
+
+Action = Literal["block", "advise", "off"]
+SLOTS = ("称呼", "商户名", "时限")
+_DEADLINE_MOST = 60_000
 
 
 class Override(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -19,6 +25,17 @@ class Override(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     signal: str
     channels: tuple[Channel, ...]
     value: float
+
+
+class Assist(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """How drafts are judged before they are sent: what a signal does (by default level A blocks, B and C advise), what happens
+    where it could not be checked in `deadline_ms`, and what fills the slots of suggestions that a conversation leaves open.
+    """
+
+    deadline_ms: int = 150
+    signals: dict[str, Action] = {}
+    fail: dict[str, Literal["open", "closed"]] = {}
+    slots: dict[str, str] = msgspec.field(default_factory=lambda: {"时限": "24小时内"})
 
 
 class Profile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -30,10 +47,19 @@ class Profile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     overrides: tuple[Override, ...] = ()
     timezone: str = "Asia/Shanghai"
     auto_replies: tuple[str, ...] = ()
+    assist: Assist = msgspec.field(default_factory=Assist)
 
     def digest(self) -> str:
-        """What the `settings` version of a screening holds."""
-        return "sha256:" + hashlib.sha256(msgspec.json.encode(self, order="deterministic")).hexdigest()
+        """What the `settings` version of a screening holds; `assist` decides nothing in a screening and is left out."""
+        return _digest(msgspec.structs.replace(self, assist=msgspec.UNSET))
+
+    def assist_digest(self) -> str:
+        """The version of what decides verdicts on drafts, beside the versions of their screening."""
+        return _digest(self.assist)
+
+
+def _digest(content: object) -> str:
+    return "sha256:" + hashlib.sha256(msgspec.json.encode(content, order="deterministic")).hexdigest()
 
 
 class Limit(msgspec.Struct, frozen=True):
@@ -96,6 +122,21 @@ def check(profile: Profile, lexicon: Lexicon) -> None:
             parse(pattern, lexicon.sets)
         except PatternError as error:
             raise InputError(f"profile {profile.name!r}: auto_replies {pattern!r}: {error}") from None
+
+    _check_assist(profile)
+
+
+def _check_assist(profile: Profile) -> None:
+    assist, where = profile.assist, f"profile {profile.name!r}: [assist]"
+    for table in ("signals", "fail"):
+        for signal in getattr(assist, table):
+            if signal not in TEXT_SIGNALS:
+                raise InputError(f"{where} {table} names {signal!r}; drafts are judged by: {', '.join(TEXT_SIGNALS)}")
+    if not 1 <= assist.deadline_ms <= _DEADLINE_MOST:
+        raise InputError(f"{where} deadline_ms must be between 1 and {_DEADLINE_MOST}, not {assist.deadline_ms}")
+    for slot, text in assist.slots.items():
+        if slot not in SLOTS or not text.strip():
+            raise InputError(f"{where} slots: {slot!r} must be one of {', '.join(SLOTS)}, with a text")
 
 
 def load(path: Path) -> Profile:

@@ -13,9 +13,11 @@ import pytest
 from typer.main import get_command
 
 from api.cli import app
+from api.cli_batch import RunByDefault
 from lexicons import schema
 from lexicons.load import PACKAGED, load
 from screening import lint, profile
+from screening.batch.schemas import DATASETS
 from screening.examples import ExampleRunner
 from screening.readers import chat_text, files, mapping
 
@@ -59,6 +61,8 @@ def complaint(words: list[str]) -> str | None:
         if not rest:
             return None  # a group by itself, as in prose
         name = rest.pop(0)
+        if name not in command.commands and isinstance(command, RunByDefault):
+            rest, name = [name, *rest], "run"
         if name not in command.commands:
             return f"no command {name!r} among {', '.join(command.commands)}"
         command = command.commands[name]
@@ -113,6 +117,16 @@ def test_every_rule_cue_and_profile_field_is_explained() -> None:
     assert not fields_not_in(read("rules.md"), *rules, schema.WordSet, schema.FormVariant)
     assert not fields_not_in(read("profiles.md"), profile.Profile, profile.Override)
     assert not fields_not_in(read("readers.md"), mapping.ColumnProfile, chat_text.ChatRoles)
+
+
+def test_every_column_of_a_scored_archive_is_explained() -> None:
+    parts = re.split(r"^## `(\w+)/`$", read("batch-columns.md"), flags=re.MULTILINE)
+    told = {
+        name: re.findall(r"^\| `(\w+)`( \*)? \|", text, re.MULTILINE) for name, text in zip(parts[1::2], parts[2::2], strict=True)
+    }
+    assert told.keys() == DATASETS.keys() - {"lines"}
+    for name, columns in told.items():
+        assert columns == [(field.name, "" if field.nullable else " *") for field in DATASETS[name]]
 
 
 def test_every_ready_profile_format_and_role_word_is_named() -> None:

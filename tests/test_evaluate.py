@@ -2,7 +2,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from screening.evaluate import share_text, wilson
+from screening.evaluate import share_text
+from screening.intervals import wilson
 from screening.scores import Scores
 
 

@@ -16,7 +16,7 @@ from api.store.tables import StoredCandidate
 from api.stored import conversation
 from lexicons.load import packaged
 from models import dataset
-from screening.evaluate import wilson
+from screening.intervals import wilson
 from screening.pipeline import Screener
 from screening.scores import Scores
 from tests.reviewing import ABUSE, DIVERSION, IMPATIENCE, chat, kept, person

@@ -80,7 +80,7 @@ def test_the_kernel_is_scikit_learn_s_decision_function(tmp_path, turns):
     random = np.random.default_rng(1)
     shows = random.random((len(turns), len(SIGNALS))) < 0.3
     agents = np.arange(len(turns)) % 3 > 0
-    fitted = fit_linear.fit(turns, shows, SIGNALS, agents)
+    fitted = fit_linear.fit(turns, shows, SIGNALS, agents, np.ones(shows.shape, dtype=np.float32))
     fitted.save(tmp_path / "linear.npz")
     served = LinearModel.load(tmp_path / "linear.npz", SIGNALS)
 
@@ -102,7 +102,7 @@ def test_a_hash_that_one_example_shows_has_no_weight(turns):
     from models import fit_linear
 
     shows = np.arange(len(turns))[:, None] % np.array([2, 3, 5]) == 0
-    fitted = fit_linear.fit(turns, shows, SIGNALS, np.ones(len(turns), dtype=bool))
+    fitted = fit_linear.fit(turns, shows, SIGNALS, np.ones(len(turns), dtype=bool), np.ones(shows.shape, dtype=np.float32))
     counts = np.bincount(fit_linear.design(turns).indices, minlength=ROWS)
     assert not fitted._weights[counts < fit_linear.SEEN].any()
     assert fitted._weights[counts >= fit_linear.SEEN].any(axis=1).mean() > 0.9

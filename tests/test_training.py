@@ -1,7 +1,6 @@
 """The whole road with a base of two layers and some sixty turns: train, export, calibrate, serve."""
 
 import json
-from collections import Counter
 from itertools import compress
 from pathlib import Path
 from typing import NamedTuple
@@ -22,7 +21,7 @@ from models.settings import Student, Teacher, Training
 from screening.errors import InputError
 from screening.pipeline import Screener
 from screening.replay import encode
-from tests.tiny import CLOSING, OPENING, save_base
+from tests.tiny import CLOSING, OPENING, picked, save_base
 
 pytestmark = pytest.mark.train
 TRAINED, CALIBRATION = ("b13", "b14"), ("b15", "b17")
@@ -36,19 +35,6 @@ class Road(NamedTuple):
     work: Path
     folder: Path
     said: list[str]
-
-
-def picked(brief: str, negatives: int) -> str:
-    """Lines of a brief's file: a short turn of each signal, and some that show nothing."""
-    wanted = Counter(dict.fromkeys(SIGNALS, 1) | {"": negatives})
-    lines = []
-    for line in (DATA / f"{brief}.jsonl").read_text(encoding="utf-8").splitlines():
-        record = json.loads(line)
-        shown = [label["signal"] for label in record["labels"]] or [""]
-        if len(record["text"]) < 40 and all(wanted[signal] > 0 for signal in shown):
-            wanted.subtract(shown)
-            lines.append(json.dumps(record | {"pair": None}, ensure_ascii=False) + "\n")
-    return "".join(lines)
 
 
 @pytest.fixture(scope="module")
@@ -111,7 +97,7 @@ def test_the_road_ends_in_an_artefact(road):
     card = (road.folder / CARD).read_text(encoding="utf-8")
     assert card.startswith("# tiny, version 4") and all(f"| {signal} " in card for signal in SIGNALS)
     assert version == Cascade(road.folder).version
-    assert {path.name for path in road.work.iterdir()} == {"linear.npz", "teacher.pt", "student.pt"}
+    assert {path.name for path in road.work.iterdir()} == {"linear.npz", "teacher.pt", "student.pt", "texts.json"}
     assert any("labelled turns" in line for line in road.said)
 
 
@@ -302,7 +288,8 @@ def test_the_three_commands_walk_the_same_road(road, tmp_path):
         (["train", "--config", "{}/wrong.toml"], "unknown field `sed`"),
         (["train", "--config", "{}/base.toml"], "cannot be loaded"),
         (["train", "--data", "{}"], r"no *.jsonl with labelled turns"),
-        (["export", "--work", "{}/nothing"], "student.pt"),
+        (["export", "--work", "{}/nothing"], "nothing was trained there"),
+        (["train", "--feedback", "{}/wrong.toml"], "never replaces the packaged one"),
         (["calibrate", "--out", "{}"], "no readable manifest of a classifier"),
     ],
 )

@@ -1,12 +1,15 @@
 """What tests of the classifiers share: a small tokenizer and labelled turns made by hand."""
 
+import json
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from tokenizers import AddedToken, Regex, Tokenizer, models, normalizers, pre_tokenizers
 
-from models.dataset import Example
+from models.dataset import DATA, Example
 from models.inputs import RowMaker
+from models.rows import SIGNALS
 from screening.evaluate import Label, TurnRecord
 from tests.conftest import conversation
 
@@ -57,3 +60,16 @@ def save_base(folder: Path, texts: Iterable[str]) -> str:
     )
     BertModel(config).save_pretrained(folder)
     return str(folder)
+
+
+def picked(brief: str, negatives: int) -> str:
+    """Lines of a brief's file: a short turn of each signal, and some that show nothing."""
+    wanted = Counter(dict.fromkeys(SIGNALS, 1) | {"": negatives})
+    lines = []
+    for line in (DATA / f"{brief}.jsonl").read_text(encoding="utf-8").splitlines():
+        record = json.loads(line)
+        shown = [label["signal"] for label in record["labels"]] or [""]
+        if len(record["text"]) < 40 and all(wanted[signal] > 0 for signal in shown):
+            wanted.subtract(shown)
+            lines.append(json.dumps(record | {"pair": None}, ensure_ascii=False) + "\n")
+    return "".join(lines)

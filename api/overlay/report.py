@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 import msgspec
 
 from api.review.precision import Judged
-from screening.evaluate import wilson
+from screening.intervals import wilson
 from screening.types import Conversation, Flag, Screening
 
 SAMPLES = 20

@@ -9,7 +9,7 @@ from sqlalchemy.orm import InstrumentedAttribute, Session
 from api.review.history import flag_verdict_in_force
 from api.store.tables import StoredConversation, StoredFlag
 from api.store.tables_review import Decision
-from screening.evaluate import wilson
+from screening.intervals import wilson
 
 By = Literal["rule", "signal"]
 

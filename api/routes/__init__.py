@@ -1,6 +1,8 @@
 """The endpoints, one module a subject; `ROUTERS` is what the application serves."""
 
 from api.routes import (
+    assist,
+    assist_stream,
     back_tests,
     conversations,
     jobs,
@@ -18,6 +20,8 @@ from api.routes import (
 ROUTERS = (
     operations.router,
     screen.router,
+    assist.router,
+    assist_stream.router,
     session.router,
     users.router,
     jobs.router,

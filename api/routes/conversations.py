@@ -6,10 +6,9 @@ import msgspec
 from fastapi import APIRouter, Depends, Path, Query, Request, Response
 from fastapi.concurrency import run_in_threadpool
 from pydantic import BaseModel, Field, field_validator
-from sqlalchemy.orm import Session
 
-from api import ingest, inputs, openapi, stored
-from api.access import Principal, owned, require, visible
+from api import bringing, ingest, inputs, openapi, stored
+from api.access import Principal, require
 from api.clock import to_datetime
 from api.dependencies import ServiceDep
 from api.errors import ApiError, ErrorEnvelope, conflict
@@ -89,42 +88,13 @@ async def add_conversation(
 ) -> Response:
     """Keep and screen a conversation; the same id with the same content again changes nothing."""
     conversation = inputs.conversation(await request.body(), service.settings)
-    vendor = owned(principal, conversation.vendor_id)
-    if vendor != conversation.vendor_id:
-        conversation = msgspec.structs.replace(conversation, vendor_id=vendor)
-    earlier = await run_in_threadpool(_known, service, principal, conversation)
+    conversation = bringing.owned_by(principal, conversation)
+    earlier = await run_in_threadpool(bringing.known, service, principal, conversation)
     if earlier is not None:
         return _answer(*earlier)
     screening = await service.engine.screen(conversation)
-    kept, body = await run_in_threadpool(_keep, service, principal, conversation, screening)
+    kept, body = await run_in_threadpool(bringing.keep, service, principal, conversation, screening)
     return _answer(kept, body)
-
-
-def _known(service: Service, principal: Principal, conversation: Conversation) -> tuple[Stored, bytes] | None:
-    with service.store.read() as session:
-        _check_owner(principal, ingest.in_force(session, [conversation.id]).get(conversation.id))
-        (kept,) = ingest.known(session, [conversation])
-        if kept is None:
-            return None
-        return kept, stored.screening_bytes(session, service.bodies, kept.screening_id)
-
-
-def _keep(service: Service, principal: Principal, conversation: Conversation, screening: Screening) -> tuple[Stored, bytes]:
-    how, at = keeping(service), service.clock()
-
-    def write(session: Session) -> tuple[Stored, bytes]:
-        _check_owner(principal, ingest.in_force(session, [conversation.id], lock=True).get(conversation.id))
-        (kept,) = ingest.keep(session, [(conversation, screening)], how, at)
-        if kept.outcome == "unchanged":  # another request brought the same a moment ago
-            return kept, stored.screening_bytes(session, service.bodies, kept.screening_id)
-        return kept, encode(screening)
-
-    return ingest.retried(service.store, write)
-
-
-def _check_owner(principal: Principal, entry: InForce | None) -> None:
-    if entry is not None and not visible(principal, entry.vendor_id):
-        raise conflict("id_taken", "this id belongs to another conversation; give yours one of its own", "/id")
 
 
 def _answer(kept: Stored, screening: bytes) -> Response:

@@ -176,13 +176,15 @@ class SetIndex:
         """Per size: gram to the sets that hold it. Made at first need: a file read in batches never asks."""
         if self._by_size is None:
             starts, owners = self._starts.tolist(), self._owners.tolist()
-            self._by_size, first = {}, 0
+            made: dict[int, dict[str, tuple[int, ...]]] = {}
+            first = 0
             for table in self._tables:
                 texts = [table.text[k : k + table.size] for k in range(0, len(table.text), table.size)]
-                self._by_size[table.size] = {
+                made[table.size] = {
                     text: tuple(owners[starts[first + k] : starts[first + k + 1]]) for k, text in enumerate(texts)
                 }
                 first += table.count
+            self._by_size = made  # whole at once: another thread may ask meanwhile
         return self._by_size
 
 

@@ -1,6 +1,6 @@
 """Conversations as the detectors read them: clean text on demand, and what was nominated for each turn."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import accumulate, pairwise
 
 import numpy as np
@@ -10,8 +10,9 @@ from screening.detect.locate import Layout, Located
 from screening.detect.vocabulary import Vocabulary
 from screening.normalise import tables
 from screening.normalise.clean import CleanBatch
-from screening.types import CleanTurn, Conversation, Span
+from screening.types import CleanTurn, Conversation, Role, Span
 
+_SPEAKERS: tuple[Speaker, ...] = ("agent", "customer", "system")
 _NOTHING: frozenset[int] = frozenset()
 _SUSPECT_DIGITS = 6
 
@@ -19,32 +20,48 @@ _SUSPECT_DIGITS = 6
 class Batch:
     """Many conversations normalised and searched at once; their turns lie side by side, one speaker's after the other's.
 
-    Raises `InputError` where a text cannot be read.
+    With `numbers` all are windows on running conversations: only the last turn of each is judged, which is turn `numbers[k]` of the
+    whole. Raises `InputError` where a text cannot be read.
     """
 
-    def __init__(self, conversations: Sequence[Conversation], vocabulary: Vocabulary):
+    def __init__(self, conversations: Sequence[Conversation], vocabulary: Vocabulary, numbers: Sequence[int] | None = None):
         turns = [turn for conversation in conversations for turn in conversation.turns]
-        roles = [turn.role for turn in turns]
-        speakers: tuple[Speaker, ...] = ("agent", "customer", "system")
-        order: list[int] = []
-        segments: dict[Speaker, tuple[int, int]] = {}
-        for speaker in speakers:
-            first = len(order)
-            order += [i for i, role in enumerate(roles) if role == speaker]
-            segments[speaker] = (first, len(order))
-        order += [i for i, role in enumerate(roles) if role == "bot"]
         self._conversations = conversations
         self._firsts = [0, *accumulate(len(conversation.turns) for conversation in conversations)]
+        self._numbers = numbers
+        judged = range(len(turns)) if numbers is None else [first - 1 for first in self._firsts[1:]]
+        context = () if numbers is None else sorted(set(range(len(turns))).difference(judged))
+        roles = [turn.role for turn in turns]
+        order: list[int] = []
+        segments = _segments(roles, judged, order)
+        agents = segments["agent"][1]
+        before = _segments(roles, context, order)
+        order += [i for i, role in enumerate(roles) if role == "bot"]
         self._layout = Layout(roles, order, self._firsts)
         self.texts = CleanBatch([turns[i].text for i in order])
-        self.located = Located(vocabulary, self.texts, vocabulary.nominate(self.texts, segments), self._layout)
-        self.numbers = _with_numbers(self.texts, segments["agent"][1])
+        nominations = vocabulary.nominate(self.texts, segments, before)
+        self.located = Located(vocabulary, self.texts, nominations, self._layout)
+        self.with_digits = _with_numbers(self.texts, agents)
 
     def readings(self) -> "Iterator[Reading]":
         """A reading for each conversation, in order."""
         places = self._layout.places
         for number, (first, last) in enumerate(pairwise(self._firsts)):
-            yield Reading(self._conversations[number], self, number, places[first:last])
+            counts_as = None if self._numbers is None else self._numbers[number]
+            yield Reading(self._conversations[number], self, number, places[first:last], counts_as)
+
+
+def _segments(roles: Sequence[Role], turns: Iterable[int], order: list[int]) -> dict[Speaker, tuple[int, int]]:
+    """Append the turns to the order, one speaker's after the other's; where each speaker's lie in it."""
+    by_role: dict[Role, list[int]] = {}
+    for i in turns:
+        by_role.setdefault(roles[i], []).append(i)
+    segments: dict[Speaker, tuple[int, int]] = {}
+    for speaker in _SPEAKERS:
+        first = len(order)
+        order += by_role.get(speaker, ())
+        segments[speaker] = (first, len(order))
+    return segments
 
 
 def _with_numbers(texts: CleanBatch, agents: int) -> frozenset[int]:
@@ -58,16 +75,21 @@ def _with_numbers(texts: CleanBatch, agents: int) -> frozenset[int]:
 
 
 class Reading:
-    """One conversation inside a batch; turn numbers are the conversation's own."""
+    """One conversation inside a batch; turn numbers are the conversation's own.
 
-    __slots__ = ("_located", "_number", "_numbers", "_places", "_texts", "conversation")
+    Turns before `judged` are context. In a window on a running conversation `last` is what its last turn counts as in the whole.
+    """
 
-    def __init__(self, conversation: Conversation, batch: Batch, number: int, places: Sequence[int]):
+    __slots__ = ("_located", "_number", "_places", "_texts", "_with_digits", "conversation", "judged", "last")
+
+    def __init__(self, conversation: Conversation, batch: Batch, number: int, places: Sequence[int], last: int | None = None):
         self.conversation = conversation
+        self.last = last
+        self.judged = 0 if last is None else len(places) - 1
         self._number = number
         self._texts = batch.texts
         self._located = batch.located
-        self._numbers = batch.numbers
+        self._with_digits = batch.with_digits
         self._places = places
 
     def clean(self, i: int) -> str:
@@ -84,8 +106,8 @@ class Reading:
 
     def with_numbers(self) -> list[int]:
         """Agent turns with digits enough for personal data."""
-        numbers = self._numbers
-        return [i for i, place in enumerate(self._places) if place in numbers] if numbers else []
+        digits = self._with_digits
+        return [i for i, place in enumerate(self._places) if place in digits] if digits else []
 
     def hits(self) -> list[tuple[int, Mapping[int, set[Span]]]]:
         """Turns with rules' words: (turn, rule to clean ranges)."""

@@ -7,7 +7,7 @@ from lexicons.schema import Rule
 from screening.detect.excuses import Excuses
 from screening.detect.reading import Reading
 from screening.detect.vocabulary import Phrases, Vocabulary
-from screening.types import CleanTurn, Conversation, Finding, Span
+from screening.types import CleanTurn, Finding, Span
 
 NAME = "rules"
 
@@ -27,7 +27,9 @@ class RuleDetector:
         for i, hits in reading.hits():
             for entry in sorted(hits):
                 rule = rules[entry]
-                if rule.position is not None and not _positioned(rule, reading.conversation, i):
+                if reading.last is not None and _needs_the_whole(rule, whole=reading.last == i):
+                    continue
+                if rule.position is not None and not _positioned(rule, reading, i):
                     continue
                 for finding in self._judge(rule, self._vocabulary.entries[entry], reading.turn(i), i, hits[entry]):
                     if rule.repeats is None:
@@ -71,10 +73,20 @@ class RuleDetector:
         return found
 
 
-def _positioned(rule: Rule, conversation: Conversation, i: int) -> bool:
+def _needs_the_whole(rule: Rule, *, whole: bool) -> bool:
+    """Whether a window on a running conversation cannot tell: the rule counts repeats, is bound to the end, or to a beginning in
+    seconds that the window does not hold.
+    """
+    place = rule.position
+    at_end = place is not None and (place.last_turns is not None or place.last_seconds is not None)
+    at_start = place is not None and place.first_seconds is not None and not whole
+    return at_end or at_start or rule.repeats is not None
+
+
+def _positioned(rule: Rule, reading: Reading, i: int) -> bool:
     assert rule.position is not None
-    place, turns = rule.position, conversation.turns
-    if place.first_turns is not None and i >= place.first_turns:
+    place, turns = rule.position, reading.conversation.turns
+    if place.first_turns is not None and (i if reading.last is None else reading.last) >= place.first_turns:
         return False
     if place.last_turns is not None and i < len(turns) - place.last_turns:
         return False

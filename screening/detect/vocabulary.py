@@ -128,9 +128,12 @@ class _Ear:
         heard = [len(rules) + i for i, cue in enumerate(cues) if speaker in cue.speaker]
         self.first_cue = len(rules)
         self.sequences = self.first_cue + len(cues)
-        self.clean, self.loose, self.sounds = Needs(), Needs(), Needs()
+        self.clean, self.loose, self.sounds, self.context = Needs(), Needs(), Needs(), Needs()
+        """What is looked for in turns that are judged, in three views, and in those that only stand before them."""
         for i in (*own, *heard):
             self.clean.add(i, needs[i], as_written)
+        for i in heard:
+            self.context.add(i, needs[i], as_written)
         for i, rule in own.items():
             if rule.fold != "none":
                 self.loose.add(i, needs[i], as_compacted)
@@ -138,7 +141,7 @@ class _Ear:
                 self.sounds.add(i, frozenset(map(by_sound, rule.any_of)), as_written)
         if own and folder.sequences:
             self.clean.add(self.sequences, frozenset(folder.sequences), as_written)
-        for part in (self.clean, self.loose, self.sounds):
+        for part in (self.clean, self.loose, self.sounds, self.context):
             part.close()
 
 
@@ -200,12 +203,22 @@ class Vocabulary:
             self._pinyin = cache.kept("pinyin", self._digest(self._lexicon), lambda: PinyinReader(_words(self._lexicon)))
         return self._pinyin
 
-    def nominate(self, batch: CleanBatch, segments: Mapping[Speaker, tuple[int, int]]) -> Nominations:
-        """Which entries each turn of a batch may hold; `segments` are the turns [first, last) of each speaker."""
+    def nominate(
+        self, batch: CleanBatch, segments: Mapping[Speaker, tuple[int, int]], context: Mapping[Speaker, tuple[int, int]]
+    ) -> Nominations:
+        """Which entries each turn of a batch may hold; `segments` are the turns [first, last) of each speaker.
+
+        In `context` only cues are looked for.
+        """
         nominations = Nominations()
         for speaker, (first, last) in segments.items():
             if first < last:
                 self._listen(self._ears[speaker], batch, first, last, nominations)
+        for speaker, (first, last) in context.items():
+            if first < last:
+                points = joined_points(batch.joined[batch.starts[first] : batch.starts[last]])
+                for entry, bits in self._ears[speaker].context.nominate(points, last - first).items():
+                    nominations.add_cue(entry, bits << first)
         return nominations
 
     def _listen(self, ear: _Ear, batch: CleanBatch, first: int, last: int, into: Nominations) -> None:

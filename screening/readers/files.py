@@ -62,7 +62,12 @@ def read(
 
 
 def _items(
-    source: Path | BinaryIO, kind: str, name: str, columns: str | None, roles: Path | None, arrange: Arrange
+    source: Path | BinaryIO,
+    kind: str,
+    name: str,
+    columns: str | None,
+    roles: Path | None,
+    arrange: Arrange[Conversation | Refused],
 ) -> Iterator[Conversation | Refused]:
     if kind == "jsonl":
         return jsonl.read(source, name)

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, TypeVar
 
 from screening.errors import InputError
 from screening.readers import mapping
@@ -15,8 +15,9 @@ ASSEMBLE = "screening batch assemble"
 _NUMBERS = ("loss_yuan", "entry_errors", "queue_seconds")
 
 Row: TypeAlias = tuple[int, Sequence[Any]]
-Arrange: TypeAlias = Callable[[Iterable[Row], ColumnProfile, LaidColumns, str], Iterator[Conversation | Refused]]
-"""Makes conversations of a table's rows: `conversations` here, or `assemble.assembled`."""
+Made = TypeVar("Made")
+Arrange: TypeAlias = Callable[[Iterable[Row], ColumnProfile, LaidColumns, str], Iterator[Made]]
+"""Makes something of a table's rows: conversations by `conversations` here or `assemble.assembled`, rows to be assembled by a batch."""
 
 
 def conversations(rows: Iterable[Row], profile: ColumnProfile, laid: LaidColumns, name: str) -> Iterator[Conversation | Refused]:
@@ -147,16 +148,20 @@ def _fill(record: dict[str, Any], cells: Sequence[Any], laid: LaidColumns) -> No
     """Attributes that this row knows and earlier rows did not."""
     for field, place in laid.attributes.items():
         value = mapping.cell(_at(cells, place))
-        if value is None or field in record["attributes"]:
-            continue
-        if field in _NUMBERS:
-            try:
-                value = float(value) if "." in str(value) else int(value)
-            except ValueError:
-                raise InputError(f"`{field}` {value!r} is no number") from None
-        elif field == "callbacks":
-            try:
-                value = json.loads(value)
-            except ValueError as error:
-                raise InputError(f"`callbacks` is not JSON: {error}") from None
-        record["attributes"][field] = value
+        if value is not None and field not in record["attributes"]:
+            record["attributes"][field] = attribute(field, value)
+
+
+def attribute(field: str, value: Any) -> Any:
+    """An attribute's value from its cell; raises `InputError`."""
+    if field in _NUMBERS:
+        try:
+            return float(value) if "." in str(value) else int(value)
+        except ValueError:
+            raise InputError(f"`{field}` {value!r} is no number") from None
+    if field == "callbacks":
+        try:
+            return json.loads(value)
+        except ValueError as error:
+            raise InputError(f"`callbacks` is not JSON: {error}") from None
+    return value

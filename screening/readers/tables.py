@@ -11,8 +11,7 @@ from screening.errors import InputError
 from screening.readers import mapping
 from screening.readers.encoding import open_text
 from screening.readers.records import Refused
-from screening.readers.rows import Arrange, Row
-from screening.types import Conversation
+from screening.readers.rows import Arrange, Made, Row
 
 WHOLE_LIMIT = 200 * 1024 * 1024
 """Formats that cannot be streamed (XLSX, JSON arrays) are refused above this size in bytes."""
@@ -31,7 +30,7 @@ def refuse_large(path: Path, name: str, what: str) -> None:
         )
 
 
-def read_csv(source: Path | BinaryIO, name: str, columns: str | None, arrange: Arrange) -> Iterator[Conversation | Refused]:
+def read_csv(source: Path | BinaryIO, name: str, columns: str | None, arrange: Arrange[Made]) -> Iterator[Made | Refused]:
     """CSV with a header (or a profile that says there is none), in any of the known encodings."""
     text, encoding = open_text(source)
     with text:
@@ -68,7 +67,7 @@ def _delimiter(sample: bytes, encoding: str) -> str:
     return max(",\t;|", key=head.count)
 
 
-def read_xlsx(path: Path, name: str, columns: str | None, arrange: Arrange) -> Iterator[Conversation | Refused]:
+def read_xlsx(path: Path, name: str, columns: str | None, arrange: Arrange[Made]) -> Iterator[Made | Refused]:
     """The first sheet, or the one that the profile names."""
     import python_calamine  # noqa: PLC0415 - only where a workbook is read
 
@@ -94,7 +93,7 @@ def read_xlsx(path: Path, name: str, columns: str | None, arrange: Arrange) -> I
     yield from arrange(numbered, profile, laid, name)
 
 
-def read_parquet(path: Path, name: str, columns: str | None, arrange: Arrange) -> Iterator[Conversation | Refused]:
+def read_parquet(path: Path, name: str, columns: str | None, arrange: Arrange[Made]) -> Iterator[Made | Refused]:
     """Row groups as a stream; a column of structs or lists is taken as it is."""
     import pyarrow as pa  # noqa: PLC0415 - only where Parquet is read
     import pyarrow.parquet as pq  # noqa: PLC0415 - only where Parquet is read

@@ -20,16 +20,17 @@ def render(report: Report) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    script = _packaged("report.js")
+    script = packaged("report.js")
     return environment.get_template("report.html.j2").render(
         report=report,
         names=names,
-        style=_packaged("report.css") + _packaged("case.css"),
+        style=packaged("report.css") + packaged("case.css"),
         script=script,
         script_digest=base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
     )
 
 
-def _packaged(name: str) -> Markup:
+def packaged(name: str) -> Markup:
+    """A style sheet or script of this package."""
     # Ours, not a conversation's: escaping would break it.
     return Markup((resources.files("screening.report") / "templates" / name).read_text(encoding="utf-8"))

@@ -4,12 +4,13 @@ from collections.abc import Callable
 from zoneinfo import ZoneInfo
 
 from lexicons.load import Lexicon
-from screening.detect.conduct import data, ending, holds, phone, promises, timing, transfer
+from screening.detect.conduct import data, ending, holds, live, phone, promises, timing, transfer
 from screening.detect.conduct.course import Course
+from screening.detect.conduct.facts import Facts, facts_of
 from screening.detect.patterns import SlotPattern
 from screening.detect.reading import Reading
 from screening.profile import Profile, limits
-from screening.types import Failure, Finding
+from screening.types import Channel, Failure, Finding
 
 _FORMULAE = frozenset({"process.no_greeting", "process.no_closing"})
 
@@ -44,6 +45,25 @@ class ConductDetector:
 
     def _course(self, reading: Reading) -> Course:
         return Course(reading, self._limits, self._zone, self._auto_replies)
+
+    def seen(self, reading: Reading) -> live.Seen:
+        """What the last turn of a reading shows."""
+        return live.seen(self._course(reading))
+
+    def follow(self, course: live.LiveCourse, turn: live.Seen) -> tuple[live.LiveCourse, list[Finding]]:
+        """A running conversation's course with one more turn, and what that turn breaks."""
+        return live.follow(course, turn, self._limits_of(course.channel))
+
+    def timers(self, course: live.LiveCourse) -> list[live.Timer]:
+        """The limits that are being counted down in a running conversation."""
+        return live.timers(course, self._limits_of(course.channel))
+
+    def _limits_of(self, channel: Channel) -> live.LimitsOf:
+        return lambda signal: self._limits.get((signal, channel), ())
+
+    def facts(self, reading: Reading) -> Facts:
+        """What is kept of the conversation's course beside its flags."""
+        return facts_of(self._course(reading))
 
     def excuse(self, reading: Reading, findings: list[Finding]) -> list[Finding]:
         """Findings of rules with what the course of the conversation excuses marked as excused."""

@@ -1,7 +1,10 @@
 """Holds: asked for, or announced, and answered in time; and dead air on the phone (standard 2, hold; CONTRACT.md process.*)."""
 
+from collections.abc import Iterator, Sequence
+
 from screening.detect.conduct.course import Course, over_limit
 from screening.detect.conduct.due import due_time
+from screening.profile import Limit
 from screening.types import Finding
 
 SIGNAL = "process.hold_unannounced"
@@ -21,22 +24,33 @@ def overrun_holds(course: Course) -> list[Finding]:
             continue
         end = course.ended if back is None else course.times[back]
         due = due_time(course.reading.clean(i), course.times[i], course.zone)
-        value = end - course.times[i]
-        if due is not None and end <= due.at:
-            continue
         turn = course.last_turn() if back is None else back
-        for limit in limits:
-            if value > limit.value:
-                found[turn, limit.value] = over_limit(
+        for limit, finding in overrun(limits, turn, (course.times[i], end), None if due is None else due.at):
+            found[turn, limit] = finding
+    return list(found.values())
+
+
+def overrun(
+    limits: Sequence[Limit], turn: int, interval: tuple[float, float], due: float | None
+) -> Iterator[tuple[float, Finding]]:
+    """(limit, finding) where a hold lasted longer than the limits allow and than the agent had said."""
+    start, end = interval
+    if due is not None and end <= due:
+        return
+    for limit in limits:
+        if end - start > limit.value:
+            yield (
+                limit.value,
+                over_limit(
                     SIGNAL,
                     turn,
                     "hold-overrun",
-                    value=value,
+                    value=end - start,
                     limit=limit,
                     what="请客户等待后未按时回复，等待",
-                    interval=(course.times[i], end),
-                )
-    return list(found.values())
+                    interval=interval,
+                ),
+            )
 
 
 def dead_air(course: Course) -> list[Finding]:
@@ -50,18 +64,16 @@ def dead_air(course: Course) -> list[Finding]:
             continue
         before = next((j for j in range(i - 1, -1, -1) if course.roles[j] == "agent"), None)
         announced = before is not None and course.reading.has(before, "hold")
-        quiet = course.times[i] - course.ends[i - 1]
-        for limit in limits:
-            if quiet > limit.value and not announced:
-                found.append(
-                    over_limit(
-                        SIGNAL,
-                        i,
-                        "dead-air",
-                        value=quiet,
-                        limit=limit,
-                        what="未说明即让客户空等",
-                        interval=(course.ends[i - 1], course.times[i]),
-                    )
-                )
+        if not announced:
+            found += silence(limits, i, (course.ends[i - 1], course.times[i]))
     return found
+
+
+def silence(limits: Sequence[Limit], turn: int, interval: tuple[float, float]) -> list[Finding]:
+    """Findings where the silence before an agent's turn was longer than the limits allow."""
+    quiet = interval[1] - interval[0]
+    return [
+        over_limit(SIGNAL, turn, "dead-air", value=quiet, limit=limit, what="未说明即让客户空等", interval=interval)
+        for limit in limits
+        if quiet > limit.value
+    ]

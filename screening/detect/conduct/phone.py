@@ -19,20 +19,27 @@ def talk_over(course: Course) -> list[Finding]:
         if before is None or course.conversation.turns[before].ends_at is None:
             continue
         overlap = course.ends[before] - course.times[i]
-        if overlap < OVERLAP_SECONDS or _BACK_CHANNEL.fullmatch(course.reading.clean(i)):
-            continue
-        found.append(
-            Finding(
-                signal="rudeness.interruption",
-                turn=i,
-                span=None,
-                kind="conduct",
-                id="talk-over",
-                version=VERSION,
-                why=f"客户还在说话，客服提前 {overlap:.1f} 秒抢话",
-            )
-        )
+        if overlap >= OVERLAP_SECONDS and not is_back_channel(course.reading.clean(i)):
+            found.append(interruption(i, overlap))
     return found
+
+
+def interruption(turn: int, overlap: float) -> Finding:
+    """The finding that an agent cut in `overlap` seconds before the customer had stopped."""
+    return Finding(
+        signal="rudeness.interruption",
+        turn=turn,
+        span=None,
+        kind="conduct",
+        id="talk-over",
+        version=VERSION,
+        why=f"客户还在说话，客服提前 {overlap:.1f} 秒抢话",
+    )
+
+
+def is_back_channel(clean: str) -> bool:
+    """Whether a clean text only shows that its speaker listens."""
+    return _BACK_CHANNEL.fullmatch(clean) is not None
 
 
 def has_speech_ends(course: Course) -> bool:
