@@ -3,20 +3,21 @@
 import hashlib
 import hmac
 import secrets
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Iterable
 from typing import Annotated, Any, Literal, NamedTuple, TypeVar, get_args
 
 import msgspec
 from fastapi import Depends, Request
 from fastapi.concurrency import run_in_threadpool
+from fastapi.openapi.models import HTTPBearer
 from fastapi.requests import HTTPConnection
-from fastapi.security import APIKeyCookie, HTTPBearer
+from fastapi.security.base import SecurityBase
 from sqlalchemy import ColumnElement, Select, select
 from sqlalchemy.orm import InstrumentedAttribute, Session
 
 from api import audit
 from api.clock import SECOND
-from api.dependencies import ServiceDep
+from api.dependencies import service_of
 from api.errors import ApiError
 from api.store.tables_access import ApiKey, User, UserSession
 from api.wiring import Service
@@ -53,10 +54,6 @@ _REMEMBERED_SECONDS = 5
 _REMEMBERED = 10_000
 _USE_NOTED_SECONDS = 600
 _Statement = TypeVar("_Statement", bound=Select[*tuple[Any, ...]])
-
-# Both stand in the OpenAPI document; the tokens themselves are read below.
-_bearer = HTTPBearer(auto_error=False, description="An API key (sk_...) or a session's token (ss_...).")
-_cookie = APIKeyCookie(name=COOKIE, auto_error=False, description="The session's token, as set by the login.")
 
 
 class Principal(NamedTuple):
@@ -115,17 +112,34 @@ def owned(principal: Principal, vendor_id: str | None) -> str | None:
     raise ApiError(403, "other_vendor", f"this key brings data of vendor {principal.vendor_id!r} only", "/vendor_id")
 
 
-async def principal_of(
-    request: Request,
-    service: ServiceDep,
-    bearer: Annotated[object, Depends(_bearer)],
-    cookie: Annotated[str | None, Depends(_cookie)],
-) -> Principal:
+class Door(SecurityBase):
+    """The dependency that gives the principal where it may do `action` (None: whoever is logged in).
+
+    It is a security scheme itself, so that the OpenAPI document names it without dependencies of their own for token and cookie:
+    FastAPI spends as much on each of these as the login costs.
+    """
+
+    model = HTTPBearer(description="An API key (sk_...) or a session's token (ss_...).")
+    scheme_name = "HTTPBearer"
+
+    def __init__(self, action: Action | None = None):
+        self._action = action
+
+    async def __call__(self, request: Request) -> Principal:
+        """Raises 401 or 403, and what `principal_of` raises."""
+        principal = await principal_of(request)
+        if self._action is not None and self._action not in principal.actions:
+            raise forbidden(principal, self._action)
+        return principal
+
+
+async def principal_of(request: Request) -> Principal:
     """The acting principal; raises 401 without a valid login, 403 for a cookie sent from another site, 429 beyond the rate."""
-    del bearer
+    service = await service_of(request)
     scheme, _, token = request.headers.get("authorization", "").partition(" ")
     token = token.strip()
     if scheme.lower() != "bearer" or not token:
+        cookie = request.cookies.get(COOKIE)
         if cookie is None:
             raise _unauthenticated("log in, or send an API key: Authorization: Bearer sk_...")
         _same_site(request)
@@ -149,17 +163,12 @@ async def authenticated(service: Service, token: str) -> Principal:
     return found
 
 
-Caller = Annotated[Principal, Depends(principal_of)]
+Caller = Annotated[Principal, Depends(Door())]
 
 
-def require(action: Action) -> Callable[..., Awaitable[Principal]]:
+def require(action: Action) -> Door:
     """A dependency that gives the principal where it may do this; raises 401 or 403."""
-
-    async def allowed(principal: Caller) -> Principal:
-        check(principal, action)
-        return principal
-
-    return allowed
+    return Door(action)
 
 
 def from_another_site(connection: HTTPConnection) -> bool:

@@ -78,10 +78,9 @@ class Gate:
         upload = scope["path"].startswith(_UPLOADS)
         limit = self._upload_limit if upload else self._limit
         setting = "max_upload_bytes" if upload else "max_body_bytes"
-        refusal = errors.too_large(f"the body is larger than the limit of {limit} bytes ({setting})")
         length = headers.get(b"content-length", b"")
         if length.isdigit() and int(length) > limit:
-            raise refusal
+            raise _too_large(limit, setting)
         total = 0
 
         async def limited() -> Message:
@@ -89,10 +88,14 @@ class Gate:
             message = await receive()
             total += len(message.get("body", b""))
             if total > limit:
-                raise refusal
+                raise _too_large(limit, setting)
             return message
 
         return limited
+
+
+def _too_large(limit: int, setting: str) -> errors.ApiError:
+    return errors.too_large(f"the body is larger than the limit of {limit} bytes ({setting})")
 
 
 def _method(scope: Scope) -> str:

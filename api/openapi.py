@@ -6,6 +6,7 @@ import msgspec
 from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 
+from api.access import COOKIE
 from api.errors import ErrorEnvelope
 from screening.types import Conversation, Screening
 
@@ -66,7 +67,19 @@ def install(app: FastAPI) -> None:
             for name in _OPEN:
                 components[name]["additionalProperties"] = True
             made.setdefault("components", {}).setdefault("schemas", {}).update(components)
+            _add_cookie(made)
             app.openapi_schema = made
         return app.openapi_schema
 
     app.openapi = document  # type: ignore[method-assign]
+
+
+def _add_cookie(document: dict[str, Any]) -> None:
+    """Wherever a token is taken, the browser's cookie is, too."""
+    description = "The session's token, as set by the login."
+    schemes = document["components"].setdefault("securitySchemes", {})
+    schemes["APIKeyCookie"] = {"type": "apiKey", "in": "cookie", "name": COOKIE, "description": description}
+    for path in document["paths"].values():
+        for operation in path.values():
+            if "security" in operation:
+                operation["security"].append({"APIKeyCookie": []})

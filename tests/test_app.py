@@ -7,6 +7,7 @@ import pytest
 import structlog
 from fastapi import Request
 from fastapi.testclient import TestClient
+from sqlalchemy import text as sql
 from sqlalchemy.exc import OperationalError
 
 from api import logs
@@ -15,6 +16,7 @@ from api.engine import ScreeningEngine
 from api.openapi import CONVERSATION
 from api.settings import Settings
 from api.store.bodies import BodyError
+from api.wiring import Service
 from screening.pipeline import Screener
 from screening.types import Screening
 from tests.conftest import TurnedClock, refused
@@ -59,6 +61,20 @@ def test_metrics_count_requests_flags_and_failures(client: TestClient, as_key: H
     assert "BREW" not in text
     assert "screening_queue_turns 0.0" in text
     assert 'screening_request_seconds_bucket{le="0.025",route="/v1/screen"}' in text
+
+
+def test_metrics_tell_what_waits_in_the_store(client: TestClient, as_key: Headers, service: Service) -> None:
+    headers = as_key("ingest", "jobs") | {"Content-Type": "application/x-ndjson"}
+    assert "screening_jobs{" not in client.get("/metrics").text
+    for _ in range(2):
+        assert client.post("/v1/jobs/conversations", content=b'{"id": "c", "turns": []}', headers=headers).status_code == 202
+    text = client.get("/metrics").text
+    assert 'screening_jobs{state="queued"} 2.0' in text and 'screening_job_blocks{state="queued"} 2.0' in text
+    assert "screening_store_up 1.0" in text
+    with service.store.write() as session:
+        session.execute(sql("ALTER TABLE jobs RENAME TO jobs_gone"))
+    away = client.get("/metrics")
+    assert away.status_code == 200 and "screening_store_up 0.0" in away.text and "screening_requests_total" in away.text
 
 
 def test_every_answer_carries_its_request_id(client: TestClient) -> None:

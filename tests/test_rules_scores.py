@@ -62,7 +62,7 @@ def judge(client: TestClient, headers: dict[str, str], name: str, verdict: str) 
 
 def score(client: TestClient, headers: dict[str, str]) -> tuple[float, bool]:
     (flag,) = client.post("/v1/screen", json=chat("x"), headers=headers).json()["flags"]
-    return flag["score"], flag["source"]["prior"]
+    return flag["score"], flag["source"].get("prior", False)
 
 
 def draft(client: TestClient, headers: dict[str, str], **fields: Any) -> dict[str, Any]:

@@ -48,6 +48,11 @@ def decoded(version: Overlay | SettingsVersion) -> Content | Profiles:
     return msgspec.json.decode(version.body, type=Profiles)
 
 
+def rules_in(version: Overlay) -> tuple[Rule, ...]:
+    """All rules of an overlay."""
+    return msgspec.json.decode(version.body, type=Content).rules
+
+
 def find(session: Session, table: type[_V], id_: int, *, lock: bool = False) -> _V:
     """The version with this number; raises 404."""
     row = session.get(table, id_, with_for_update=lock)

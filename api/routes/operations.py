@@ -5,16 +5,20 @@ from typing import Any
 import msgspec
 from fastapi import APIRouter, Response
 from fastapi.responses import JSONResponse
-from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Gauge, generate_latest
 from pydantic import BaseModel
+from sqlalchemy import func, select
 from sqlalchemy.exc import SQLAlchemyError
 
 from api.dependencies import ServiceDep
 from api.engine import NotReadyError
 from api.store import migrations
+from api.store.tables_jobs import Job, JobItem
 from api.wiring import Service
 
 router = APIRouter(tags=["operations"])
+_UNFINISHED = ("queued", "running")
+_WAITING = ("Jobs that are not over", "Blocks of such jobs that are not done")
 
 
 class Health(BaseModel):
@@ -70,6 +74,31 @@ def readiness(service: Service) -> Readiness:
 
 
 @router.get("/metrics", response_class=Response, responses={200: {"content": {"text/plain": {"schema": {"type": "string"}}}}})
-async def metrics() -> Response:
-    """Counters and histograms in the text format of Prometheus."""
-    return Response(generate_latest(), media_type=CONTENT_TYPE_LATEST)
+def metrics(service: ServiceDep) -> Response:
+    """Counters and histograms of this process, and how much waits in the store, in the text format of Prometheus."""
+    return Response(generate_latest() + generate_latest(_waiting(service)), media_type=CONTENT_TYPE_LATEST)
+
+
+def _waiting(service: Service) -> CollectorRegistry:
+    """What the jobs have before them, the same from every process; without a store only that it is away."""
+    found = CollectorRegistry()
+    up = Gauge("screening_store_up", "Whether the store answers", registry=found)
+    unfinished = Job.state.in_(_UNFINISHED)
+    jobs = select(Job.state, func.count()).where(unfinished).group_by(Job.state)
+    blocks = (
+        select(JobItem.state, func.count())
+        .join(Job, Job.id == JobItem.job_id)
+        .where(unfinished, JobItem.state.in_(("queued", "leased")))
+        .group_by(JobItem.state)
+    )
+    try:
+        with service.store.read() as session:
+            counted = [[(str(state), int(count)) for state, count in session.execute(query)] for query in (jobs, blocks)]
+    except SQLAlchemyError:
+        return found
+    for rows, name, about in zip(counted, ("screening_jobs", "screening_job_blocks"), _WAITING, strict=True):
+        gauge = Gauge(name, about, ["state"], registry=found)
+        for state, count in rows:
+            gauge.labels(state).set(count)
+    up.set(1)
+    return found
