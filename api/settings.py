@@ -37,6 +37,7 @@ class Settings(BaseSettings):
     port: Annotated[int, Field(ge=0, le=65535)] = 8000
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     docs: bool = True
+    processes: Annotated[int, Field(ge=1, le=64)] = 1
 
     lexicon: Path | None = None
     profile: Path | None = None
