@@ -37,7 +37,11 @@ def listening(settings: Settings) -> socket.socket:
     family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
     made = socket.socket(family, socket.SOCK_STREAM)
     made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    made.bind((settings.host, settings.port))
+    try:
+        made.bind((settings.host, settings.port))
+    except OSError:
+        made.close()
+        raise
     made.listen(_BACKLOG)
     made.set_inheritable(True)
     return made
