@@ -90,14 +90,19 @@ def serve(settings: Settings, screener: Screener | None = None, ready: Callable[
 
 
 def _server(settings: Settings, screener: Screener | None, ready: Callable[[str], None] | None) -> "_Server":
-    engine = None if screener is None else ScreeningEngine(lambda: screener, queue_turns=settings.queue_turns)
+    engine = None
+    if screener is not None:  # what is in force in the store lies over it from the first request on
+        engine = ScreeningEngine(lambda: app.state.service.follower.opened(screener), queue_turns=settings.queue_turns)
+    app = create_app(settings, engine=engine)
     config = uvicorn.Config(
-        create_app(settings, engine=engine),
+        app,
         host=settings.host,
         port=settings.port,
         log_config=None,
         access_log=False,
         server_header=False,
+        ws_max_size=2 * settings.stream_message_bytes,  # a little more than allowed is answered, much more is cut off
+        ws_per_message_deflate=False,  # small messages: it would cost memory a socket and time a message
         timeout_graceful_shutdown=_STOP_SECONDS,
     )
     return _Server(config, ready)

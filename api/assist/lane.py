@@ -187,6 +187,9 @@ class Lane:
                 self._begun = screener
             elif screener.vocabulary.compile(lambda: not (self._waiting or self._closing)):
                 self._ready = screener
+        except Exception as error:  # whoever needs what is broken is told then
+            _log.error("not_made_ready", error=type(error).__name__)
+            self._ready = screener
         finally:
             self._changed.acquire()
         return True
