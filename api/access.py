@@ -128,8 +128,8 @@ class Door(SecurityBase):
     async def __call__(self, request: Request) -> Principal:
         """Raises 401 or 403, and what `principal_of` raises."""
         principal = await principal_of(request)
-        if self._action is not None and self._action not in principal.actions:
-            raise forbidden(principal, self._action)
+        if self._action is not None:
+            check(principal, self._action)
         return principal
 
 

@@ -65,11 +65,12 @@ def serve(
     database: Database = None,
     host: Annotated[str | None, typer.Option(help="Address to listen on instead of the setting's.")] = None,
     port: Annotated[int | None, typer.Option(min=0, max=65535, help="Port; 0 takes a free one.")] = None,
+    processes: Annotated[int | None, typer.Option(min=1, max=64, help="API processes instead of the setting's.")] = None,
 ) -> None:
     """Run the service. Stops gracefully on SIGTERM or Ctrl+C."""
     import tempfile
 
-    given = {name: value for name, value in (("host", host), ("port", port)) if value is not None}
+    given = {name: value for name, value in (("host", host), ("port", port), ("processes", processes)) if value is not None}
     if not demo:
         _serve(open_settings(database, **given))
         return

@@ -7,6 +7,7 @@ from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 
 from api.access import COOKIE
+from api.assist.verdict import DEADLINE_MOST, Verdict
 from api.errors import ErrorEnvelope
 from screening.types import Conversation, Screening
 
@@ -23,6 +24,21 @@ CONVERSATION: dict[str, Any] = {
         {"role": "customer", "text": "能便宜点吗", "at": "2026-03-02T10:00:05+08:00"},
         {"role": "agent", "text": "您好，加我微信，那边便宜一百", "at": "2026-03-02T10:00:15+08:00"},
     ],
+}
+
+DRAFT: dict[str, Any] = {
+    "conversation": {
+        "id": "c-20260302-18",
+        "channel": "online",
+        "agent_id": "a7",
+        "turns": [
+            {"role": "customer", "text": "能便宜点吗"},
+            {"role": "agent", "text": "王女士，您好，请问您看中的是哪一款？"},
+            {"role": "customer", "text": "黑色那款，别家便宜一百"},
+        ],
+    },
+    "draft": "您好，这款有货。您加我微信，我给您便宜一百。",
+    "deadline_ms": 150,
 }
 
 REFUSALS: dict[int | str, dict[str, Any]] = {
@@ -47,6 +63,21 @@ def conversation_body(*, array: bool = False) -> dict[str, Any]:
     return {"requestBody": {"required": True, "content": {"application/json": {"schema": schema, "example": example}}}}
 
 
+def draft_body() -> dict[str, Any]:
+    """The `openapi_extra` of the endpoint that reads drafts by itself."""
+    schema = {
+        "type": "object",
+        "required": ["conversation", "draft"],
+        "additionalProperties": False,
+        "properties": {
+            "conversation": ref("Conversation"),
+            "draft": {"type": "string", "minLength": 1},
+            "deadline_ms": {"type": ["integer", "null"], "minimum": 1, "maximum": DEADLINE_MOST},
+        },
+    }
+    return {"requestBody": {"required": True, "content": {"application/json": {"schema": schema, "example": DRAFT}}}}
+
+
 def answer(schema: dict[str, Any], description: str) -> dict[str, Any]:
     """The documented answer of an endpoint that writes its own bytes."""
     return {"description": description, "content": {"application/json": {"schema": schema}}}
@@ -63,7 +94,7 @@ def install(app: FastAPI) -> None:
     def document() -> dict[str, Any]:
         if app.openapi_schema is None:
             made = get_openapi(title=app.title, version=app.version, description=app.description, routes=app.routes)
-            _, components = msgspec.json.schema_components((Conversation, Screening), ref_template=_REF)
+            _, components = msgspec.json.schema_components((Conversation, Screening, Verdict), ref_template=_REF)
             for name in _OPEN:
                 components[name]["additionalProperties"] = True
             made.setdefault("components", {}).setdefault("schemas", {}).update(components)

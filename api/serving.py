@@ -1,4 +1,4 @@
-"""Runs the service: uvicorn with one API process and, beside it, the worker processes that the settings ask for."""
+"""Runs the service: uvicorn in one API process or several and, beside them, the worker processes that the settings ask for."""
 
 import secrets
 import threading
@@ -8,7 +8,7 @@ from zoneinfo import ZoneInfo
 
 import uvicorn
 
-from api import access, ingest, logs, users
+from api import access, ingest, logs, processes, users
 from api.app import create_app
 from api.clock import Clock, system_clock
 from api.engine import ScreeningEngine
@@ -18,6 +18,7 @@ from api.settings import Settings
 from api.store import migrations
 from api.store.bodies import Bodies
 from api.store.engine import Store
+from api.wiring import open_screener
 from screening.pipeline import Screener
 from screening.readers import files
 from screening.samples import ARCHIVE
@@ -71,17 +72,11 @@ def serve(settings: Settings, screener: Screener | None = None, ready: Callable[
     `screener` saves loading the lexicon again; `ready` hears the address once the service listens.
     """
     logs.configure(settings.log_level)
-    engine = None if screener is None else ScreeningEngine(lambda: screener, queue_turns=settings.queue_turns)
-    config = uvicorn.Config(
-        create_app(settings, engine=engine),
-        host=settings.host,
-        port=settings.port,
-        log_config=None,
-        access_log=False,
-        server_header=False,
-        timeout_graceful_shutdown=_STOP_SECONDS,
-    )
-    server = _Server(config, ready)
+    if settings.processes > 1:
+        shared = screener or open_screener(settings)
+        processes.serve(settings, shared, lambda socket: _server(settings, shared, None).run(sockets=[socket]), ready)
+        return
+    server = _server(settings, screener, ready)
     stopping = threading.Event()
     workers = threading.Thread(target=worker.supervise, args=(settings, settings.workers, stopping), name="workers")
     if settings.workers:
@@ -92,6 +87,25 @@ def serve(settings: Settings, screener: Screener | None = None, ready: Callable[
         stopping.set()
         if settings.workers:
             workers.join()
+
+
+def _server(settings: Settings, screener: Screener | None, ready: Callable[[str], None] | None) -> "_Server":
+    engine = None
+    if screener is not None:  # what is in force in the store lies over it from the first request on
+        engine = ScreeningEngine(lambda: app.state.service.follower.opened(screener), queue_turns=settings.queue_turns)
+    app = create_app(settings, engine=engine)
+    config = uvicorn.Config(
+        app,
+        host=settings.host,
+        port=settings.port,
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        ws_max_size=2 * settings.stream_message_bytes,  # a little more than allowed is answered, much more is cut off
+        ws_per_message_deflate=False,  # small messages: it would cost memory a socket and time a message
+        timeout_graceful_shutdown=_STOP_SECONDS,
+    )
+    return _Server(config, ready)
 
 
 class _Server(uvicorn.Server):

@@ -38,6 +38,7 @@ class Settings(BaseSettings):
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     docs: bool = True
     console: bool = True
+    processes: Annotated[int, Field(ge=1, le=64)] = 1
 
     lexicon: Path | None = None
     profile: Path | None = None

@@ -67,12 +67,23 @@ class LinearModel:
             counts = np.zeros(len(filled), dtype=np.int64)
             for hashes, text_of in grams([turns[i].blocks[number] for i in filled], number):
                 if hashes.size:
-                    first = np.flatnonzero(np.r_[True, text_of[1:] != text_of[:-1]])
+                    first, sizes = _stretches(text_of)
                     sums[text_of[first]] += np.add.reduceat(weights[hashes], first, axis=0)
-                    counts[text_of[first]] += np.diff(np.r_[first, hashes.size])
+                    counts[text_of[first]] += sizes
             scale = block.weight / np.sqrt(np.maximum(counts, 1), dtype=np.float32)
             found[filled] += sums * (scale[:, None] if sums.ndim == 2 else scale)
         return found
+
+
+def _stretches(text_of: npt.NDArray[np.intp]) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.intp]]:
+    """Where each stretch of equal numbers begins, and how long it is; the array is not empty."""
+    begins = np.empty(text_of.size, dtype=bool)
+    begins[0] = True
+    np.not_equal(text_of[1:], text_of[:-1], out=begins[1:])
+    first = begins.nonzero()[0]
+    ends = np.empty_like(first)
+    ends[:-1], ends[-1] = first[1:], text_of.size
+    return first, ends - first
 
 
 def entries(turns: Sequence[TurnText]) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.intp], Matrix]:

@@ -33,7 +33,8 @@ class Desk:
     def hear(self, type_: str, **fields: Any) -> dict[str, Any]:
         """The next message of this type with these fields; what comes before stays in `heard`."""
         while True:
-            message = json.loads(self.socket.receive_text())
+            raw = self.socket.receive_text()
+            message = {**json.loads(raw), "raw": raw}
             self.heard.append(message)
             if message["type"] == type_ and all(message[name] == value for name, value in fields.items()):
                 return message

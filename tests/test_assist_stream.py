@@ -4,6 +4,7 @@ import json
 
 import pytest
 
+from api.overlay.follow import FIRST
 from screening.pipeline import Screener
 from screening.replay import encode
 from screening.types import Conversation
@@ -50,8 +51,10 @@ def play(client, headers, clock: TurnedClock, archive: list[Conversation]) -> li
 def check(played: list[tuple[Conversation, list[dict], dict]], screener: Screener) -> None:
     revised = set()
     for conversation, flags, message in played:
-        batch = json.loads(encode(screener.screen(conversation)))
-        assert json.dumps(message["screening"], ensure_ascii=False) == json.dumps(batch, ensure_ascii=False)
+        whole = encode(screener.screen(conversation))
+        assert f'"screening":{whole.decode()},"added":' in message["raw"]
+        batch = json.loads(whole)
+        assert all(answer["complete"] for answer in flags)
         told = [flag for answer in flags for flag in answer["flags"]]
         added = [batch["flags"][i] for i in message["added"]]
         assert all(flag in told for flag in batch["flags"] if flag not in added)
@@ -64,6 +67,11 @@ def check(played: list[tuple[Conversation, list[dict], dict]], screener: Screene
 
 def test_the_end_is_the_batch_screening_and_flags_before_it_stand(client, as_key, clock, archive, screener) -> None:
     check(play(client, as_key("screen"), clock, archive[::8]), screener)
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _warm(screener: Screener) -> None:
+    screener.screen(FIRST)  # as a process does before anybody waits
 
 
 @pytest.mark.slow

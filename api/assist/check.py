@@ -25,7 +25,7 @@ class Desk:
     def policy(self, screener: Screener) -> Policy:
         """The policy of a screener."""
         if self._known is None or self._known[0] is not screener:
-            self._known = screener, policy.of(screener)
+            self._known = screener, policy.of(screener.lexicon, screener.profile, screener.versions)
         return self._known[1]
 
     async def judge(self, draft: Draft, since: float | None = None) -> Verdict:

@@ -16,6 +16,7 @@ import structlog
 from prometheus_client import Counter, Histogram
 
 from api.engine import NotReadyError, OverloadedError, ScreeningEngine
+from api.overlay.follow import FIRST
 from screening.errors import InputError
 from screening.pipeline import LastTurn, Screener, Windows
 from screening.types import Conversation, Screening
@@ -24,6 +25,9 @@ RULES = "rules"
 HANGS_SECONDS = 2.0
 _MOST = 16
 """Windows of a batch: more are hardly cheaper, and their answers come together, at the end."""
+_LOOK_SECONDS = 1.0
+_FIRST_WINDOWS = 10
+"""From so many short scans on, the vocabulary keeps dictionaries for them."""
 _LEFT_BEHIND = 4
 """Threads that may hang at a time; then the classifier is given up until one comes back."""
 _log = structlog.get_logger("lane")
@@ -78,6 +82,8 @@ class Lane:
         self._changed = threading.Condition()
         self._waiting: deque[_Asked] = deque()
         self._classifying = _Classifying()
+        self._begun: Screener | None = None
+        self._ready: Screener | None = None
         self._closing = False
         self._thread = threading.Thread(target=self._run, name="assist-rules", daemon=True)
 
@@ -155,7 +161,8 @@ class Lane:
                 while not self._waiting:
                     if self._closing:
                         return []
-                    self._changed.wait()
+                    if not self._warmed():
+                        self._changed.wait(_LOOK_SECONDS)
                 asked: list[_Asked] = []
                 while self._waiting and len(asked) < _MOST:
                     own = self._waiting.popleft()
@@ -163,6 +170,29 @@ class Lane:
                         asked.append(own)
                 if asked:
                     return asked
+
+    def _warmed(self) -> bool:
+        """Whether something of a new screener was made ready while nobody waits; called with the lock, which it lets go meanwhile."""
+        try:
+            screener = self._engine.screener
+        except NotReadyError:
+            return False
+        if screener is self._ready:
+            return False
+        self._changed.release()
+        try:
+            if self._begun is not screener:
+                for _ in range(_FIRST_WINDOWS):
+                    screener.windows([FIRST])
+                self._begun = screener
+            elif screener.vocabulary.compile(lambda: not (self._waiting or self._closing)):
+                self._ready = screener
+        except Exception as error:  # whoever needs what is broken is told then
+            _log.error("not_made_ready", error=type(error).__name__)
+            self._ready = screener
+        finally:
+            self._changed.acquire()
+        return True
 
 
 class _Classifying:

@@ -6,11 +6,11 @@ from typing import Literal, NamedTuple
 
 import msgspec
 
+from lexicons.load import Lexicon
 from lexicons.schema import Rule, Standard
 from lexicons.signals import SIGNALS, TEXT_SIGNALS
 from screening.grade import ORDER
-from screening.pipeline import Screener
-from screening.profile import Action
+from screening.profile import Action, Profile
 from screening.types import Level, Source, Versions
 
 Judged = Literal["block", "advise"]
@@ -64,19 +64,19 @@ class Policy(NamedTuple):
         return own or self.replies.get(signal)
 
 
-def of(screener: Screener) -> Policy:
-    """The policy of the screener's profile and standards."""
-    assist = screener.profile.assist
-    standards = [screener.lexicon.standards[name] for name in screener.profile.standards]
-    active = [rule for rule in screener.lexicon.rules if rule.status == "active"]
+def of(lexicon: Lexicon, profile: Profile, versions: Versions) -> Policy:
+    """The policy of a profile and its standards; `versions` are those of screenings under them."""
+    assist = profile.assist
+    standards = [lexicon.standards[name] for name in profile.standards]
+    active = [rule for rule in lexicon.rules if rule.status == "active"]
     return Policy(
         ranks={signal: _rank(signal, standards, assist.signals) for signal in TEXT_SIGNALS},
         closed=frozenset(signal for signal, fail in assist.fail.items() if fail == "closed"),
         deadline_ms=assist.deadline_ms,
         slots=assist.slots,
-        rules={rule.id: reply for rule in active if (reply := _reply(rule, screener.profile.standards))},
+        rules={rule.id: reply for rule in active if (reply := _reply(rule, profile.standards))},
         replies={signal: reply for signal in TEXT_SIGNALS if (reply := _commonest(signal, active))},
-        versions=VerdictVersions(**msgspec.structs.asdict(screener.versions), assist=screener.profile.assist_digest()),
+        versions=VerdictVersions(**msgspec.structs.asdict(versions), assist=profile.assist_digest()),
     )
 
 

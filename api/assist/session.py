@@ -47,7 +47,7 @@ from screening.types import Conversation, Screening
 OUTBOX = 4096
 BUSY = 256
 """So many turns and drafts of a session may wait; then nothing more is read from its socket."""
-_JUDGING_SECONDS = 5.0
+_JUDGING_SECONDS = 10.0
 _TYPING_SECONDS = 10
 _log = structlog.get_logger("stream")
 

@@ -88,14 +88,22 @@ _FIELDS = frozenset(_Request.__struct_fields__)
 
 def draft_of(body: bytes, settings: Settings) -> Draft:
     """The draft in a request's body; raises `ApiError` with the field that must be mended."""
-    deadline: object
     try:
         request = _decoder.decode(body)
-        window = msgspec.structs.replace(request.conversation, turns=(*request.conversation.turns, Turn("agent", request.draft)))
-        deadline = request.deadline_ms
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        window, deadline = _read_slowly(body)
-    return Draft(_held_to_limits(window, settings), _deadline(deadline))
+        return _read_slowly(body, settings)
+    return Draft(window_of(request.conversation, request.draft, settings), _deadline(request.deadline_ms))
+
+
+def draft_from(conversation: object, text: str, settings: Settings, deadline_ms: object = None) -> Draft:
+    """The draft behind a conversation as a decoded object, read the forgiving way of the contract; raises `ApiError`."""
+    if isinstance(conversation, dict) and isinstance(conversation.get("turns"), list):
+        conversation = conversation | {"turns": [*conversation["turns"], {"role": "agent", "text": text}]}
+    try:
+        window = records.from_record(conversation)
+    except InputError as error:
+        raise _misread(error, conversation) from None
+    return Draft(_held_to_limits(window, settings), _deadline(deadline_ms))
 
 
 def window_of(conversation: Conversation, text: str, settings: Settings) -> Conversation:
@@ -103,8 +111,12 @@ def window_of(conversation: Conversation, text: str, settings: Settings) -> Conv
     return _held_to_limits(msgspec.structs.replace(conversation, turns=(*conversation.turns, Turn("agent", text))), settings)
 
 
-def _read_slowly(body: bytes) -> tuple[Conversation, object]:
-    """The forgiving way of the contract: unknown fields of the conversation are kept, numbers are taken for ids."""
+def resaid(window: Conversation, text: str, settings: Settings) -> Conversation:
+    """The window with other words in place of the draft; raises `ApiError`."""
+    return window_of(msgspec.structs.replace(window, turns=window.turns[:-1]), text, settings)
+
+
+def _read_slowly(body: bytes, settings: Settings) -> Draft:
     try:
         record = msgspec.json.decode(body)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
@@ -117,22 +129,16 @@ def _read_slowly(body: bytes) -> tuple[Conversation, object]:
     unknown = sorted(record.keys() - _FIELDS)
     if unknown:
         raise ApiError(422, "invalid", f"unknown field `{unknown[0]}`; there are: {', '.join(sorted(_FIELDS))}", f"/{unknown[0]}")
-    text, conversation = record["draft"], record["conversation"]
-    if not isinstance(text, str):
-        raise ApiError(422, "invalid", f"`draft` must be a text, found {type(text).__name__}", "/draft")
-    if isinstance(conversation, dict) and isinstance(conversation.get("turns"), list):
-        conversation = conversation | {"turns": [*conversation["turns"], {"role": "agent", "text": text}]}
-    try:
-        return records.from_record(conversation), record.get("deadline_ms")
-    except InputError as error:
-        raise _misread(error, conversation) from None
+    if not isinstance(record["draft"], str):
+        raise ApiError(422, "invalid", f"`draft` must be a text, found {type(record['draft']).__name__}", "/draft")
+    return draft_from(record["conversation"], record["draft"], settings, record.get("deadline_ms"))
 
 
 def _misread(error: InputError, conversation: object) -> ApiError:
-    last = len(conversation["turns"]) - 1 if isinstance(conversation, dict) and "turns" in conversation else -1
-    message = str(error)
-    if message.startswith(f"turn {last}: "):
-        return ApiError(422, "invalid", message.replace(f"turn {last}: ", "draft: ", 1), "/draft")
+    turns = conversation.get("turns") if isinstance(conversation, dict) else None
+    message, last = str(error), f"turn {len(turns) - 1 if isinstance(turns, list) else None}"
+    if message.startswith(f"{last}: "):
+        return ApiError(422, "invalid", message.replace(last, "draft", 1), "/draft")
     return ApiError(422, "invalid", message, f"/conversation{pointer(message) or ''}")
 
 
@@ -150,7 +156,7 @@ def _held_to_limits(window: Conversation, settings: Settings) -> Conversation:
     try:
         return checked(records.checked(window), settings)
     except InputError as error:
-        raise _misread(error, {"turns": window.turns}) from None
+        raise _misread(error, {"turns": list(window.turns)}) from None
     except ApiError as error:
         raise ApiError(error.status_code, error.code, error.message, f"/conversation{error.field or ''}") from None
 

@@ -36,6 +36,10 @@ class SlotPattern:
             self._compiled = re2.compile(f"(?m){expanded}", options)
         return self._compiled
 
+    def compile(self) -> None:
+        """Compile it now instead of when it is first asked."""
+        _ = self._regex
+
     def triggers(self) -> language.Need:
         """What every match must hold."""
         need = language.parse(self._pattern, self._sets).need(_SET_LIMIT)

@@ -1,7 +1,7 @@
 """What a lexicon looks for, ready to run: phrases and patterns behind one index per speaker."""
 
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 import msgspec
@@ -184,6 +184,16 @@ class Vocabulary:
         for i, cue in enumerate(self.cues, len(self.rules)):
             self.kinds[cue.kind] = self.kinds.get(cue.kind, frozenset()) | {i}
         self._ears = cache.kept("index", self._digest(lexicon), self._listeners)
+
+    def compile(self, going_on: Callable[[], bool] = lambda: True) -> bool:
+        """Compile every pattern now that would be at first need, as long as `going_on` says so; whether all are."""
+        for entry in self.entries:
+            for slot in (entry.slot, *entry.unless):
+                if slot is not None:
+                    slot.compile()
+            if not going_on():
+                return False
+        return True
 
     def _listeners(self) -> dict[Speaker, _Ear]:
         speakers: tuple[Speaker, ...] = ("agent", "customer", "system")
