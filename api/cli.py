@@ -2,7 +2,7 @@
 
 import typer
 
-from api import classifiers, cli_batch, cli_rules, cli_service, cli_worker
+from api import classifiers, cli_archive, cli_batch, cli_rules, cli_service, cli_worker
 from models import cli as cli_models
 from screening import cli, cli_lexicon, cli_options, cli_report
 
@@ -20,6 +20,7 @@ app.command("evaluate")(cli.evaluate)
 app.command("train")(cli_models.train)
 app.command("export")(cli_models.export)
 app.command("calibrate")(cli_models.calibrate)
+app.command("ingest")(cli_archive.ingest)
 app.command("worker")(cli_worker.worker)
 app.command("serve")(cli_service.serve)
 app.add_typer(cli_service.db_app, name="db")

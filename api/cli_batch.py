@@ -33,6 +33,13 @@ class EngineName(StrEnum):
     ray = "ray"
 
 
+class Device(StrEnum):
+    """Where the encoder runs."""
+
+    cpu = "cpu"
+    cuda = "cuda"
+
+
 class RunByDefault(TyperGroup):
     """`screening batch INPUT...` is `screening batch run INPUT...`."""
 
@@ -59,6 +66,7 @@ def run(
     ray_address: Annotated[
         str | None, typer.Option(help="The Ray cluster, as ray://HOST:10001 or auto; one is started here unless given.")
     ] = None,
+    device: Annotated[Device, typer.Option(help="Where the classifier's encoder runs; cuda needs torch and a GPU.")] = Device.cpu,
     profile: ProfileFile = None,
     lexicon: LexiconFolder = None,
     classifier: Classifier = None,
@@ -90,7 +98,7 @@ def run(
             memory=memory << 20,
         )
         # Absolute: workers may stand elsewhere.
-        own = partial(opened, lexicon and lexicon.absolute(), profile and profile.absolute(), _absolute(classifier))
+        own = partial(opened, lexicon and lexicon.absolute(), profile and profile.absolute(), _absolute(classifier), device.value)
         summary = _run(asked, own, _engine(engine, workers, ray_address))
     except LexiconError as error:
         refuse(ValueError("; ".join(error.problems)))

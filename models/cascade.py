@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 from lexicons.signals import CUSTOMER_SIGNALS
 from models import artefact, encoder
-from models.encoder import Encoder, Judgement
+from models.encoder import Encoder, Judge, Judgement
 from models.features import TurnText, turn_text
 from models.inputs import CONTEXT_TURNS, Row
 from models.linear import LinearModel
@@ -52,14 +52,14 @@ class _Asked(NamedTuple):
 class Cascade:
     """The classifier of one artefact; a `screening.detect.detector.Detector`."""
 
-    def __init__(self, folder: Path = artefact.DEFAULT, *, unreported: bool = False):
+    def __init__(self, folder: Path = artefact.DEFAULT, encoder_: Judge | None = None, *, unreported: bool = False):
         self.manifest, self.version = artefact.read(folder, unreported=unreported)
         self.name = self.manifest.name
-        self.engine = encoder.engine()
         signals = self.manifest.signals
         self._linear = LinearModel.load(folder / LINEAR, signals)
         self._rows = encoder.row_maker(folder, self.manifest.opening, self.manifest.closing)
-        self._encoder = Encoder(folder / encoder.ENCODER)
+        self._encoder = Encoder(folder / encoder.ENCODER) if encoder_ is None else encoder_
+        self.engine = self._encoder.engine
         self._columns: dict[Role, list[int]] = {
             "agent": [k for k, signal in enumerate(signals) if signal not in CUSTOMER_SIGNALS],
             "customer": [k for k, signal in enumerate(signals) if signal in CUSTOMER_SIGNALS],
@@ -75,8 +75,10 @@ class Cascade:
     def judge(self, readings: Sequence[Reading], found: Sequence[Sequence[Finding]]) -> Iterator[Judged]:
         """What both tiers say of every turn that a rule flags or that the linear tier does not clear."""
         for role, asked in self._asked(readings, found).items():
-            for own, linear in self._not_cleared(role, asked):
-                yield Judged(own.conversation, own.turn, linear, self._encoder.judge(self._row(readings[own.conversation], own)))
+            kept = list(self._not_cleared(role, asked))
+            judged = self._encoder.judge_all([self._row(readings[own.conversation], own) for own, _ in kept])
+            for (own, linear), judgement in zip(kept, judged, strict=True):
+                yield Judged(own.conversation, own.turn, linear, judgement)
 
     def _not_cleared(self, role: Role, asked: Sequence[_Asked]) -> Iterator[tuple[_Asked, Array]]:
         """First by the one number that most turns are cleared by, then by all signals."""

@@ -6,9 +6,9 @@ the same alone, in a batch, and live.
 
 import threading
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -35,6 +35,20 @@ def row_maker(folder: Path, opening: int, closing: int) -> RowMaker:
     return RowMaker(Tokenizer.from_file(str(folder / TOKENIZER)), opening, closing)
 
 
+class Judge(Protocol):
+    """What the cascade needs of an encoder."""
+
+    engine: str
+
+    def judge(self, rows: Sequence[Row]) -> Judgement:
+        """The judgement of the turn that `rows` are the windows of."""
+        ...
+
+    def judge_all(self, turns: Sequence[Sequence[Row]]) -> Iterator[Judgement]:
+        """The judgements of many turns, in order."""
+        ...
+
+
 class Encoder:
     """Judges rows, for any thread; remembers the last few thousand rows, which repeats in real traffic hit often."""
 
@@ -43,15 +57,17 @@ class Encoder:
         options.intra_op_num_threads = options.inter_op_num_threads = 1
         options.enable_cpu_mem_arena = False
         self._session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+        self.engine = engine()
         self._judged: OrderedDict[tuple[int, ...], tuple[Array, Array]] = OrderedDict()
         self._remembering = threading.Lock()
 
     def judge(self, rows: Sequence[Row]) -> Judgement:
         """The judgement of the turn that `rows` are the windows of; the highest log-odds of the windows count."""
-        outcomes = [self._run(row) for row in rows]
-        tokens = np.concatenate([own[row.first : row.first + row.turn] for row, (_, own) in zip(rows, outcomes, strict=True)])
-        turn = np.max([own for own, _ in outcomes], axis=0)
-        return Judgement(turn, tokens, [place for row in rows for place in row.places])
+        return joined(rows, [self._run(row) for row in rows])
+
+    def judge_all(self, turns: Sequence[Sequence[Row]]) -> Iterator[Judgement]:
+        """The judgements of many turns, in order."""
+        return map(self.judge, turns)
 
     def _run(self, row: Row) -> tuple[Array, Array]:
         key = (row.first, row.turn, *row.ids)
@@ -68,6 +84,13 @@ class Encoder:
             if len(self._judged) > _REMEMBERED:
                 self._judged.popitem(last=False)
         return by_turn[0], by_token[0]
+
+
+def joined(rows: Sequence[Row], outcomes: Sequence[tuple[Array, Array]]) -> Judgement:
+    """What the outcomes of a turn's windows say together."""
+    tokens = np.concatenate([own[row.first : row.first + row.turn] for row, (_, own) in zip(rows, outcomes, strict=True)])
+    turn = np.max([own for own, _ in outcomes], axis=0)
+    return Judgement(turn, tokens, [place for row in rows for place in row.places])
 
 
 def engine() -> str:

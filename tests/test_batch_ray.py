@@ -32,6 +32,7 @@ def telling(folder: Path) -> Screener:
 @pytest.fixture(scope="module")
 def cluster() -> Iterator[None]:
     ray = pytest.importorskip("ray")
+    os.environ["RAY_worker_niceness"] = "0"  # noqa: SIM112 - Ray's own name
     ray.init(num_cpus=2, object_store_memory=on_ray.OBJECT_STORE, include_dashboard=False, log_to_driver=False)
     yield
     ray.shutdown()

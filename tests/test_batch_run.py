@@ -61,7 +61,7 @@ def written(path: Path, conversations: list[Conversation]) -> None:
     path.write_bytes(b"".join(msgspec.json.encode(c) + b"\n" for c in conversations))
 
 
-def rows(folder: Path, name: str) -> list[dict[str, object]]:
+def rows(folder: Path | str, name: str) -> list[dict[str, object]]:
     return datasets.dataset(str(folder), name).to_table().sort_by("place").to_pylist()
 
 
@@ -320,3 +320,24 @@ def test_a_run_with_other_versions_is_not_gone_on_with(batch: Batch, tmp_path: P
     state.state.write("manifest.json", msgspec.json.encode(older))
     with pytest.raises(InputError, match="version of lexicon was sha256:0, is sha256:"):
         batch("a.jsonl", resume=True)
+
+
+def test_an_address_holds_the_same_archive_as_a_disk(
+    tmp_path: Path, archive: list[Conversation], screener: Screener, batch: Batch
+) -> None:
+    written(tmp_path / "a.jsonl", archive[:10])
+    batch("a.jsonl")
+    sources = expand([f"file://{tmp_path}/*.jsonl"])
+    asked = Asked(f"file://{tmp_path}/remote", sources, Options(), "parquet", False, False, 1 << 26)
+    finish(Work.at(asked.out), run(asked, lambda: screener, local.alone, SILENT))
+    near, far = (rows(str(tmp_path / name), "screenings") for name in ("out", "remote"))
+    assert [row | {"source": ""} for row in near] == [row | {"source": ""} for row in far]
+    assert datasets.dataset(asked.out, "flags").count_rows() == datasets.dataset(str(tmp_path / "out"), "flags").count_rows()
+    assert datasets.summary(asked.out).counts == datasets.summary(str(tmp_path / "out")).counts
+
+
+def test_an_unfinished_or_foreign_folder_is_no_archive(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"no finished archive \(summary.json is missing\)"):
+        datasets.summary(str(tmp_path))
+    with pytest.raises(InputError, match="there is no flags in this archive"):
+        datasets.dataset(str(tmp_path), "flags")

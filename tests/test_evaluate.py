@@ -3,7 +3,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from screening.evaluate import share_text
-from screening.intervals import wilson
+from screening.intervals import tails, wilson
 from screening.scores import Scores
 
 
@@ -31,3 +31,10 @@ def test_scores_are_shrunk_to_the_signal_and_prior_until_judged():
     judged, prior = scores.score("rudeness.abuse", "judged")
     assert judged == pytest.approx((30 + 9.9) / 50, abs=0.001) and not prior
     assert scores.score("unheard", "x") == (0.5, True)
+
+
+def test_fishers_tails_by_hand():
+    more, fewer = tails(3, 3, 3, 6)  # all three hits of six among three: 1 of 20 ways
+    assert (round(more, 9), fewer) == (0.05, 1.0)
+    more, fewer = tails(1, 2, 2, 4)  # 6 ways: 1 without, 4 with one, 1 with both
+    assert (round(more, 9), round(fewer, 9)) == (round(5 / 6, 9), round(5 / 6, 9))

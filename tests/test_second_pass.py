@@ -1,6 +1,7 @@
 """The dataset `history/` of a scored archive: what the pure rules find, from what lies on disk."""
 
 import os
+import re
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
@@ -109,3 +110,11 @@ def test_a_damaged_file_is_named(tmp_path, screener, archive):
     os.truncate(file, 100)
     with pytest.raises(InputError, match=r"part-0\.parquet: .*score the archive again"):
         second_pass.write(folder, screener.profile, screener.lexicon)
+
+
+def test_every_column_is_documented():
+    page = (Path(__file__).parents[1] / "docs" / "report.md").read_text(encoding="utf-8")
+    table = page[page.index("Columns of `history/`") :]
+    assert {
+        name for line in table.splitlines() if line.startswith("| `") for name in re.findall("`(\\w+)`", line.split("|")[1])
+    } == set(second_pass.HISTORY.names)

@@ -77,6 +77,7 @@ def _connect(cluster: Any, workers: int | None, address: str | None) -> None:
         if address is not None:
             cluster.init(address=address, **quiet)
         else:
+            os.environ.setdefault("RAY_worker_niceness", "0")  # else its workers yield to everything on this machine
             cluster.init(num_cpus=workers, object_store_memory=OBJECT_STORE, include_dashboard=False, **quiet)
     except (ConnectionError, ValueError) as error:
         raise InputError(f"no Ray cluster at {address}: {error}") from None

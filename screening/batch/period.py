@@ -3,7 +3,6 @@
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from datetime import UTC, date, datetime, timedelta
-from statistics import NormalDist
 from typing import Literal, NamedTuple
 from zoneinfo import ZoneInfo
 
@@ -18,7 +17,7 @@ from screening.batch.schemas import NO_DAY
 from screening.batch.storage import Folder
 from screening.errors import InputError
 from screening.grade import ORDER
-from screening.intervals import wilson
+from screening.intervals import tails
 from screening.profile import Profile
 from screening.report.data import UNKNOWN
 from screening.report.period import (
@@ -169,17 +168,13 @@ def _agents(count: Counts) -> list[Agent]:
     """Those that differ from all beyond chance first, then the others by name: their order says nothing."""
     named = {key: counter for key, counter in count.agents.items() if key}
     every = tally("", "", count.all)
-    # Šidák: with so many agents one in twenty would stand out by chance alone.
-    z = NormalDist().inv_cdf(0.5 + 0.5 * 0.95 ** (1 / max(1, len(named))))
+    # Šidák: with so many agents one in twenty would stand out by chance alone; half of it for each direction.
+    limit = (1 - 0.95 ** (1 / max(1, len(named)))) / 2
     found = []
     for key, counter in named.items():
         own = tally(key, key, counter)
-        rest = every.conversations - own.conversations
-        share = (every.graded - own.graded) / rest if rest else None
-        low, high = wilson(own.graded, own.conversations, z)
-        differs: Literal["more", "fewer"] | None = None
-        if share is not None:
-            differs = "more" if low > share else "fewer" if high < share else None
+        more, fewer = tails(own.graded, own.conversations, every.graded, every.conversations)
+        differs: Literal["more", "fewer"] | None = "more" if more <= limit else "fewer" if fewer <= limit else None
         found.append(Agent(own, Share(own.graded, own.conversations), _satisfied(counter), differs))
     groups = {"more": 0, "fewer": 1, None: 2}
     return sorted(found, key=lambda agent: (groups[agent.differs], agent.levels.key))

@@ -1,6 +1,6 @@
 """What the report on a period counts in a scored archive, and the demands of the standards that it is held against."""
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
 from typing import Any, Literal, NamedTuple
 
@@ -10,7 +10,6 @@ import pyarrow.compute as pc
 
 from lexicons.load import Lexicon
 from lexicons.schema import Standard
-from screening.batch.schemas import NO_DAY
 from screening.report import names
 from screening.types import Channel
 
@@ -92,7 +91,7 @@ class Counts:
     def __init__(self, demands: Sequence[Demand]):
         self.all: Counter[str] = Counter()
         self.agent_turns = 0
-        self.days: dict[str, Counter[str]] = {NO_DAY: Counter()}
+        self.days: defaultdict[str, Counter[str]] = defaultdict(Counter)
         self.agents: dict[str, Counter[str]] = {}
         self.vendors: dict[str, Counter[str]] = {}
         self.channels: dict[str, Counter[str]] = {}
@@ -127,7 +126,7 @@ class Counts:
         told += [f"{name} yes" for name in ("answered", "solved") if row[name]]
         counters = (
             self.all,
-            self.days.setdefault(day, Counter()),
+            self.days[day],
             self.agents.setdefault(row["agent_id"] or "", Counter()),
             self.vendors.setdefault(row["vendor_id"] or "", Counter()),
             self.channels.setdefault(row["channel"], Counter()),

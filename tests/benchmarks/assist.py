@@ -229,5 +229,3 @@ def main() -> None:
 
 if __name__ == "__main__":
     main()
-
-
