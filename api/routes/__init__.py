@@ -3,6 +3,7 @@
 from api.routes import (
     back_tests,
     conversations,
+    dashboard,
     jobs,
     operations,
     profiles,
@@ -12,6 +13,7 @@ from api.routes import (
     screen,
     session,
     statistics,
+    uploads,
     users,
 )
 
@@ -21,9 +23,11 @@ ROUTERS = (
     session.router,
     users.router,
     jobs.router,
+    uploads.router,
     review.router,
     review_decisions.router,
     statistics.router,
+    dashboard.router,
     back_tests.router,
     rules.router,
     profiles.router,
