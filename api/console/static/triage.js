@@ -100,7 +100,7 @@ async function hold(view) {
   if (!candidate || !["open", "claimed"].includes(candidate.status)) return;
   try {
     const held = await ask("claim", { candidate: candidate.id });
-    state.claims.set(candidate.id, { until: new Date(held.claimed_until).toTimeString().slice(0, 5) });
+    state.claims.set(candidate.id, held);
   } catch (refusal) {
     state.claims.set(candidate.id, { problem: refusal.message });
   }
@@ -121,7 +121,7 @@ function finished() {
   state.view = null;
   opening = null;
   for (const id of ["facts", "turns", "decision"]) document.getElementById(id).replaceChildren();
-  document.getElementById("previous").hidden = true;
+  earlier(true);
   const button = (key, act) => el("button", { type: "button", class: "plain", onclick: act }, t(key));
   const asideCount = state.aside.size;
   document.getElementById("turns").append(
@@ -162,7 +162,7 @@ async function submit() {
   const next = queue.beside(candidate.id, 1) ?? queue.beside(candidate.id, -1);
   state.claims.delete(candidate.id);
   if (!made.verdict) state.aside.add(candidate.id);
-  queue.remove(candidate.id);
+  queue.remove(candidate.id, made.verdict ? "decided" : null);
   state.view = null;
   state.views.delete(candidate.id);
   const entry = { candidate: candidate.id, decisions: null, conversation: view.conversation_id };
@@ -283,10 +283,9 @@ function only() {
   pressed("only", turns.classList.toggle("only-flagged"));
 }
 
-function earlier() {
-  const previous = document.getElementById("previous");
-  previous.hidden = !previous.hidden;
-  document.getElementById("earlier").setAttribute("aria-expanded", String(!previous.hidden));
+function earlier(closed = !document.getElementById("previous").hidden) {
+  document.getElementById("previous").hidden = closed;
+  document.getElementById("earlier").setAttribute("aria-expanded", String(!closed));
 }
 
 function focusFlag(step) {
@@ -342,7 +341,7 @@ const act = {
   mark,
   clean,
   only,
-  earlier,
+  earlier: () => earlier(),
   withdraw: async (id) => {
     try {
       await ask("withdraw", { report: id });
@@ -390,7 +389,7 @@ async function start() {
   given = JSON.parse(frame.dataset.given);
   setWords(given.words);
   queue = new Queue(given.standards, load, open);
-  for (const [id, action] of Object.entries({ only, clean, earlier, help: () => showHelp() })) document.getElementById(id).addEventListener("click", action);
+  for (const [id, action] of Object.entries({ only, clean, earlier: () => earlier(), help: () => showHelp() })) document.getElementById(id).addEventListener("click", action);
   document.getElementById("decision").addEventListener("click", (event) => {
     const box = event.target.closest("[data-go]");
     if (box) goTo(Number(box.dataset.go));
