@@ -124,7 +124,7 @@ def perform(task: Task, raw: Sequence[msgspec.Raw]) -> Commit:
         same = [there for there in known if there is not None and there.external_id not in others]
         outcomes["unchanged"] += len(same)
         taken = [_refusal(one, _TAKEN) for one in usable if one.conversation.id in others]
-        held = found.packed([stored.screening_id for stored in (*kept, *same)], service.bodies)
+        held = found.packed([stored.screening_id for stored in (*kept, *same)])
         return Outcome(dict(+outcomes), refusals + taken, held)
 
     return commit

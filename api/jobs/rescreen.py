@@ -98,7 +98,7 @@ def perform(task: Task, raw: Sequence[msgspec.Raw]) -> Commit:
         new = sum(screening is not None for screening in made)
         # what changed meanwhile was screened under the rules in force when it changed
         counts = {"rescreened": new, "unchanged": len(ids) - new - len(refusals)}
-        held = found.packed([screening for screening in made if screening is not None], service.bodies)
+        held = found.packed([screening for screening in made if screening is not None])
         return Outcome({name: count for name, count in counts.items() if count}, refusals, held)
 
     return commit

@@ -1,16 +1,17 @@
 """What the dashboard shows: incidents, response times and rates over a period."""
 
 import math
-from datetime import date, datetime
+from datetime import date, datetime, time, timedelta
 from typing import Annotated, Literal
 
 from fastapi import APIRouter, Depends, Query
-from pydantic import AwareDatetime, BaseModel
+from pydantic import BaseModel
 
 from api import openapi, wiring
 from api.access import Principal, require
-from api.clock import from_datetime
+from api.clock import from_datetime, to_datetime
 from api.dependencies import ServiceDep
+from api.errors import ApiError
 from api.schemas import Text
 from api.statistics import incidents
 from api.statistics import service as services
@@ -19,6 +20,7 @@ from screening import profile as profiles
 
 router = APIRouter(prefix="/v1", tags=["statistics"], responses=openapi.REFUSALS)
 Level = Literal["A", "B", "C"]
+_FIRST, _LAST = date(1990, 1, 1), date(2200, 1, 1)
 Reviewer = Annotated[Principal, Depends(require("review"))]
 
 
@@ -100,24 +102,27 @@ class ServiceLevels(Period):
 
 
 def chosen(
-    since: AwareDatetime,
-    until: AwareDatetime,
+    service: ServiceDep,
+    since: Annotated[date, Query(description="The first day, in the service's zone")],
+    until: Annotated[date, Query(description="The last day")],
     vendor: Text | None = None,
     agent: Text | None = None,
     channel: Literal["online", "phone", "email", "social"] | None = None,
     state: Annotated[State, Query(description="found: not rejected; confirmed; waiting: not decided")] = "found",
 ) -> Chosen:
     """What the query asks for; raises 422."""
-    return Chosen(from_datetime(since), from_datetime(until), vendor, agent, channel, state).checked()
+    if not _FIRST <= min(since, until) <= max(since, until) <= _LAST:
+        raise ApiError(422, "invalid", f"days lie between {_FIRST} and {_LAST}", "/since")
+    zone = wiring.keeping(service).zone
+    start, end = (datetime.combine(day, time.min, zone) for day in (since, until + timedelta(days=1)))
+    return Chosen(from_datetime(start), from_datetime(end), vendor, agent, channel, state).checked()
 
 
 Asked = Annotated[Chosen, Depends(chosen)]
 
 
 @router.get("/statistics/incidents")
-def count_incidents(
-    asked: Asked, since: AwareDatetime, until: AwareDatetime, service: ServiceDep, principal: Reviewer
-) -> IncidentCounts:
+def count_incidents(asked: Asked, service: ServiceDep, principal: Reviewer) -> IncidentCounts:
     """Incident candidates by day, hour, clause, vendor and agent; the level is the reviewer's where one decided."""
     zone = wiring.keeping(service).zone
     standards = service.engine.screener.lexicon.standards
@@ -132,8 +137,8 @@ def count_incidents(
         ]
 
     return IncidentCounts(
-        since=since,
-        until=until,
+        since=to_datetime(asked.start),
+        until=to_datetime(asked.end),
         total=found.total,
         days=[Day(day=day, levels=levels) for day, levels in found.days],  # type: ignore[arg-type]
         hours=found.hours,
@@ -145,9 +150,7 @@ def count_incidents(
 
 
 @router.get("/statistics/service")
-def measure_service(
-    asked: Asked, since: AwareDatetime, until: AwareDatetime, service: ServiceDep, principal: Reviewer
-) -> ServiceLevels:
+def measure_service(asked: Asked, service: ServiceDep, principal: Reviewer) -> ServiceLevels:
     """How long customers waited, how satisfied they were, whether they were answered and helped."""
     screener = service.engine.screener
     limits = profiles.limits(screener.profile, screener.lexicon)
@@ -155,8 +158,8 @@ def measure_service(
         distributions = services.responses(session, asked, principal, dict(limits))
         rates = services.rates(session, asked, principal, screener.lexicon)
     return ServiceLevels(
-        since=since,
-        until=until,
+        since=to_datetime(asked.start),
+        until=to_datetime(asked.end),
         responses=[
             ResponseTimes(
                 signal=one.signal,

@@ -2,8 +2,8 @@
 
 from typing import Any, Literal, NamedTuple
 
-from sqlalchemy import ColumnElement, Select, or_
-from sqlalchemy.orm import InstrumentedAttribute
+from sqlalchemy import ColumnElement, Select, func, or_, select
+from sqlalchemy.orm import InstrumentedAttribute, Session
 
 from api.access import Principal, scoped
 from api.clock import SECOND
@@ -29,9 +29,9 @@ class Chosen(NamedTuple):
     def checked(self) -> "Chosen":
         """Itself; raises 422 where the period is empty or too long to count."""
         if self.end <= self.start:
-            raise ApiError(422, "invalid", "`to` must be later than `from`", "/to")
+            raise ApiError(422, "invalid", "`until` lies before `since`", "/until")
         if self.end - self.start > (LONGEST_DAYS + 1) * _DAY:
-            raise ApiError(422, "invalid", f"the period is longer than {LONGEST_DAYS} days; choose a shorter one", "/from")
+            raise ApiError(422, "invalid", f"the period is longer than {LONGEST_DAYS} days; choose a shorter one", "/since")
         return self
 
 
@@ -67,3 +67,8 @@ def _narrowed(
         if value is not None:
             statement = statement.where(column == value)
     return scoped(statement, principal, table.vendor_id)
+
+
+def latest(session: Session, principal: Principal) -> int | None:
+    """When the last conversation with figures occurred."""
+    return session.scalar(scoped(select(func.max(Measures.occurred_at)), principal, Measures.vendor_id))

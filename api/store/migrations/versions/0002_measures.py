@@ -21,9 +21,9 @@ def upgrade() -> None:
         sa.Column("rating", sa.String(length=40), nullable=True),
         sa.Column("solved", sa.Boolean(), nullable=True),
         sa.Column("answered", sa.Boolean(), nullable=True),
-        sa.Column("queue_seconds", sa.Float(), nullable=True),
-        sa.Column("first_seconds", sa.Float(), nullable=True),
-        sa.Column("mean_seconds", sa.Float(), nullable=True),
+        sa.Column("queue_seconds", sa.Double(), nullable=True),
+        sa.Column("first_seconds", sa.Double(), nullable=True),
+        sa.Column("mean_seconds", sa.Double(), nullable=True),
         sa.CheckConstraint("rating IN ('satisfied', 'neutral', 'dissatisfied')", name=op.f("ck_measures_rating")),
         sa.ForeignKeyConstraint(
             ["conversation_id"], ["conversations.id"], name=op.f("fk_measures_conversation_id"), ondelete="CASCADE"
