@@ -312,4 +312,4 @@ class TestInTheBrowser:
         assert page.inner_text(".verdicts").startswith("Incident")
         assert page.evaluate("document.documentElement.lang").startswith("en")
         page.click("[data-do=language]")
-        page.wait_for_selector("text=违规")
+        page.wait_for_function("document.querySelector('.verdicts')?.innerText.startsWith('违规')")

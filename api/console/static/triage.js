@@ -4,7 +4,7 @@ import { ask, askKept, Refusal, resend } from "./triage_wire.js";
 import { el, notice, say, setWords, t } from "./triage_dom.js";
 import { Queue, showProgress } from "./triage_queue.js";
 import { marked, showCard, showFacts, showMarking, showPrevious, showTurns } from "./triage_conversation.js";
-import { candidateOf, change, draft, forget, judgement, REASONS, showDecision } from "./triage_decision.js";
+import { candidateOf, change, draft, forget, judgement, REASONS, showDecision, showStanding } from "./triage_decision.js";
 import { listen, showHelp } from "./triage_keys.js";
 
 const DONE = "triage_done";
@@ -12,7 +12,7 @@ const HOLD_AFTER = 350; // running through the queue with j and k claims nothing
 const RENEW = 4 * 60 * 1000;
 const KEPT_VIEWS = 8;
 
-const state = { view: null, claims: new Map(), views: new Map(), aside: new Set(), done: JSON.parse(sessionStorage.getItem(DONE) ?? "[]"), focused: null, clean: null, marking: null, cardPinned: false };
+const state = { view: null, claims: new Map(), views: new Map(), aside: new Set(), done: JSON.parse(sessionStorage.getItem(DONE) ?? "[]"), focused: null, clean: false };
 let queue;
 let given;
 
@@ -75,7 +75,7 @@ function show(view) {
   leave();
   state.view = view;
   state.focused = null;
-  state.clean = null;
+  state.clean = false;
   pressed("clean", false);
   cancelMarking();
   hideCard();
@@ -104,7 +104,7 @@ async function hold(view) {
   } catch (refusal) {
     state.claims.set(candidate.id, { problem: refusal.message });
   }
-  if (state.view === view) decision();
+  if (state.view === view) showStanding(view, state.claims.get(candidate.id));
 }
 
 // What one leaves undecided is free for others again.
@@ -230,7 +230,7 @@ async function reload() {
   state.views.delete(view.candidate);
   const fresh = view.candidate ? await viewOf(view.candidate) : await ask("conversation", { conversation: view.conversation_id });
   state.view = fresh;
-  decision();
+  if (document.activeElement?.id !== "note") decision();
 }
 
 async function report(marking) {
@@ -263,19 +263,15 @@ function pressed(id, on) {
 async function clean() {
   const { view } = state;
   if (!view) return;
-  if (!state.clean) {
-    try {
-      state.clean = await ask("normalised", { screening: view.screening_id });
-    } catch (refusal) {
-      return void problem(refusal);
-    }
-    if (state.view !== view) return;
-    showTurns(view, state.clean.turns);
-  } else {
-    state.clean = null;
-    showTurns(view, view.turns);
+  state.clean = !state.clean;
+  pressed("clean", state.clean);
+  if (!state.clean) return void showTurns(view, view.turns);
+  try {
+    view.normalised ??= await ask("normalised", { screening: view.screening_id });
+    if (state.view === view && state.clean) showTurns(view, view.normalised.turns);
+  } catch (refusal) {
+    problem(refusal);
   }
-  pressed("clean", Boolean(state.clean));
 }
 
 function only() {

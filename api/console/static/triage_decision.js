@@ -117,6 +117,11 @@ function standing(view, candidate, claim) {
   return el("p", { class: "standing" }, t(candidate.assignee ? "held_by" : "free", { name: candidate.assignee }));
 }
 
+// Only the line on who holds it: whoever is typing (perhaps in the middle of a composition) keeps the field.
+export function showStanding(view, claim) {
+  document.querySelector("#decision .standing")?.replaceWith(standing(view, candidateOf(view), claim));
+}
+
 export function showDecision(view, { standards, claim, act, focused, canUndo }) {
   const pane = document.getElementById("decision");
   const scrolled = pane.dataset.id === String(view.candidate) ? (pane.querySelector(".decision-body")?.scrollTop ?? 0) : 0;
