@@ -11,7 +11,7 @@ from sqlalchemy import Table, func, insert, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 
-from api import carry_over
+from api import carry_over, measures
 from api.settings import Settings
 from api.store.base import Base
 from api.store.bodies import Bodies
@@ -78,7 +78,10 @@ def add(session: Session, results: Sequence[Result], keeping: Keeping, at: int) 
     ]
     if flags:
         session.execute(insert(table_of(StoredFlag)), flags)
-    _add_candidates(session, list(zip(ids, results, strict=True)), keeping, at)
+    occurred = _occurred(session, [result.conversation_id for result in results])
+    _add_candidates(session, list(zip(ids, results, strict=True)), occurred, keeping, at)
+    counted = [measures.Counted(one.conversation_id, one.conversation, occurred[one.conversation_id]) for one in results]
+    measures.keep(session, counted, keeping.zone)
     return ids
 
 
@@ -154,16 +157,16 @@ def _flag(screening_id: int, n: int, flag: Flag) -> dict[str, Any]:
     }
 
 
-def _add_candidates(session: Session, results: Sequence[tuple[int, Result]], keeping: Keeping, at: int) -> None:
+def _add_candidates(
+    session: Session, results: Sequence[tuple[int, Result]], occurred: Mapping[int, int], keeping: Keeping, at: int
+) -> None:
     repeated = {result.conversation_id: result.conversation for _, result in results if result.cause != "ingest"}
     before = carry_over.Before(session, repeated, keeping.bodies)
-    begun = _begun(session, [result.conversation_id for _, result in results if result.screening.candidates])
     rows: list[dict[str, Any]] = []
     signals: list[set[str]] = []
     for screening_id, result in results:
         for n, candidate in enumerate(result.screening.candidates):
-            occurred = begun[result.conversation_id]
-            row = _candidate(screening_id, n, result, candidate, keeping.settings, at if occurred is None else occurred)
+            row = _candidate(screening_id, n, result, candidate, keeping.settings, occurred[result.conversation_id])
             evidence = [result.screening.flags[i] for i in candidate.flags]
             row |= before.heritage(result.conversation_id, candidate, evidence)
             rows.append(row | {"created_at": at})
@@ -179,11 +182,12 @@ def _add_candidates(session: Session, results: Sequence[tuple[int, Result]], kee
         session.execute(insert(table_of(CandidateSignal)), links)
 
 
-def _begun(session: Session, ids: Sequence[int]) -> dict[int, int | None]:
+def _occurred(session: Session, ids: Sequence[int]) -> dict[int, int]:
+    """When conversations began, else when they came in."""
     if not ids:
         return {}
-    statement = select(StoredConversation.id, StoredConversation.started_at).where(StoredConversation.id.in_(ids))
-    return {row.id: row.started_at for row in session.execute(statement)}
+    when = func.coalesce(StoredConversation.started_at, StoredConversation.created_at)
+    return {row[0]: row[1] for row in session.execute(select(StoredConversation.id, when).where(StoredConversation.id.in_(ids)))}
 
 
 def _candidate(

@@ -55,6 +55,7 @@ def is_whole(text: str, start: int, end: int) -> bool:
     return start in edges and end in edges
 
 
-def common_words(at_least: int) -> list[str]:
+@cache
+def common_words(at_least: int) -> tuple[str, ...]:
     """Dictionary words counted at least so often, in a fixed order."""
-    return sorted(word for word, count in _tokenizer().FREQ.items() if count >= at_least and len(word) > 1)
+    return tuple(sorted(word for word, count in _tokenizer().FREQ.items() if count >= at_least and len(word) > 1))

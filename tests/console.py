@@ -55,7 +55,7 @@ class Console:
         cookies = {COOKIE: token or self.user(role), "console_language": language, "console_theme": theme}
         context.add_cookies([{"name": name, "value": value, "url": self.address} for name, value in cookies.items()])
         page = context.new_page()
-        page.set_default_timeout(15_000)
+        page.set_default_timeout(45_000)
         page.on("console", lambda message: self.problems.append(message.text) if message.type in ("error", "warning") else None)
         page.on("pageerror", lambda error: self.problems.append(str(error)))
         self.open(page, path)

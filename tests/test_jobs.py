@@ -86,7 +86,8 @@ def test_an_upload_is_screened_and_stored_as_one_by_one(
     assert (job.state, job.total, job.done, job.refused) == ("done", len(archive), len(archive), 0)
     assert json.loads(job.counts) == {"created": len(archive)}
     assert spooled(service) == []
-    assert all(item.body is None for item in blocks(service, job_id))
+    held = [json.loads(service.bodies.unpack(item.body)) for item in blocks(service, job_id) if item.body is not None]
+    assert sorted(id_ for ids in held for id_ in ids) == list(range(1, len(archive) + 1))  # the screenings, no text
     with service.store.read() as session:
         rows = session.execute(
             select(StoredConversation.external_id, Revision.body, Revision.content_hash, StoredScreening.body)

@@ -35,7 +35,12 @@ class Live:
         message = event.args
         name = message.get("name") if isinstance(message, Mapping) else None
         given = message.get("given") if isinstance(message, Mapping) else None
-        if name not in self._acts or not isinstance(given, dict) or not all(map(_plain, given.values())):
+        if (
+            not isinstance(name, str)
+            or name not in self._acts
+            or not isinstance(given, dict)
+            or not all(map(_plain, given.values()))
+        ):
             raise ApiError(422, "invalid", "no such message")
         try:
             await self._acts[name](given)

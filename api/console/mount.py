@@ -18,7 +18,7 @@ from api.console.words import DEFAULT
 from api.wiring import Service
 
 PATH = "/console"
-PAGES = ("triage", "rules")
+PAGES = ("triage", "rules", "rule_edit", "rule_versions", "back_tests", "users", "audit", "jobs", "dashboard")
 _RECONNECT_SECONDS = 60.0  # so long a page waits for a browser whose connection dropped
 
 

@@ -10,6 +10,7 @@ from lexicons.schema import EXCUSES, Example, Rule
 
 CONTEXT = "> "
 """Begins a line that stands before the example under it."""
+_LARGEST = 1_000_000
 Given = Mapping[str, str | list[str]]
 _NUMBERS = {"position": ("first_turns", "last_turns", "first_seconds", "last_seconds"), "repeats": ("turns", "times")}
 
@@ -60,6 +61,12 @@ def table(given: Given, version: int) -> dict[str, Any]:
     return made
 
 
+def as_table(rule: Rule) -> dict[str, Any]:
+    """A rule as `rules` of the API take it."""
+    made: dict[str, Any] = msgspec.to_builtins(rule)
+    return made
+
+
 def text(given: Given, name: str) -> str:
     """One field, trimmed."""
     value = given.get(name, "")
@@ -75,6 +82,11 @@ def many(given: Given, name: str) -> list[str]:
 def lines(block: str) -> list[str]:
     """The lines that hold something."""
     return [line.strip() for line in block.splitlines() if line.strip()]
+
+
+def number(written: object) -> int | None:
+    """A whole number from an address or a form; None where it is none."""
+    return int(written) if isinstance(written, str) and written.isascii() and written.isdigit() and len(written) < 16 else None
 
 
 def _examples(block: str) -> list[Any]:
@@ -107,6 +119,6 @@ def _counted(given: Given, name: str) -> float | int | None:
         value = float(written)
     except ValueError:
         raise ApiError(422, "invalid", f"{written[:20]!r} is no number", f"/{name.partition('_')[0]}") from None
-    if value != value or abs(value) > 1_000_000:
+    if not abs(value) <= _LARGEST:
         raise ApiError(422, "invalid", f"{written[:20]!r} is no number that fits", f"/{name.partition('_')[0]}")
     return int(value) if value == int(value) else value

@@ -145,6 +145,8 @@ def notify(text: str, kind: Literal["good", "bad", "plain"] = "plain") -> None:
         text,
         position="bottom",
         classes=f"notice notice-{kind}",
+        color="none",
+        textColor="none",
         timeout=0 if stays else 3000,
         close_button="×" if stays else False,
     )

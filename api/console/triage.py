@@ -3,6 +3,7 @@
 Texts go to the page cut at the flags, with offsets in code points of the original: the page itself never counts characters.
 """
 
+import inspect
 from collections.abc import Callable, Mapping
 from datetime import datetime
 from typing import Any, NamedTuple
@@ -27,10 +28,13 @@ Answer = dict[str, Any]
 _PRECEDENCE = {"active": 0, "shadow": 1, "excused": 2}
 
 
-def queue(service: Service, principal: Principal, given: Mapping[str, Any]) -> Answer:
+def queue(service: Service, principal: Principal, **given: Any) -> Answer:
     """A page of the queue; with its counts unless it continues one."""
     query = PageQuery(**{"limit": 200, **given})
     answer: Answer = review.list_candidates(service, principal, query).model_dump(mode="json")
+    zone = _zone(service)
+    for item in answer["items"]:
+        item["occurred"] = _local(item["occurred_at"], zone)
     if query.cursor is None:
         filters = QueueFilters(**{name: value for name, value in given.items() if name not in ("limit", "cursor")})
         answer["counts"] = review.count_candidates(service, principal, filters).model_dump(mode="json")
@@ -51,7 +55,8 @@ def opened_conversation(service: Service, principal: Principal, conversation: st
 
 def claimed(service: Service, principal: Principal, candidate: int) -> Answer:
     """Hold a candidate, or hold it for longer."""
-    return review.claim_candidate(candidate, service, principal).model_dump(mode="json")
+    held = review.claim_candidate(candidate, service, principal)
+    return {"until": _clock(held.claimed_until, _zone(service), minutes=True)}
 
 
 def released(service: Service, principal: Principal, candidate: int) -> Answer:
@@ -129,10 +134,12 @@ OPERATIONS: Mapping[str, Operation] = {
 
 def perform(service: Service, principal: Principal, name: str, given: Mapping[str, Any]) -> Answer:
     """Do what a message asks for; raises `ApiError` 422 where it is none."""
+    wanted = OPERATIONS[name].perform
     try:
-        return OPERATIONS[name].perform(service, principal, **given)
-    except TypeError:
-        raise ApiError(422, "invalid", f"a message {name!r} does not look like this") from None
+        inspect.signature(wanted).bind(service, principal, **given)
+    except TypeError as error:
+        raise ApiError(422, "invalid", f"message {name!r}: {error}") from None
+    return wanted(service, principal, **given)
 
 
 def standards(service: Service) -> list[Answer]:
@@ -153,10 +160,12 @@ def standards(service: Service) -> list[Answer]:
 def _shown(service: Service, found: ReviewView) -> Answer:
     conversation = msgspec.convert(found.conversation, Conversation, strict=False)
     flags = [msgspec.convert({k: v for k, v in one.items() if k != "n"}, Flag) for one in found.flags]
-    zone = ZoneInfo(service.engine.screener.profile.timezone)
+    zone = _zone(service)
     answer: Answer = found.model_dump(mode="json", exclude={"conversation"})
-    for shown in (*answer["previous_of_customer"], *answer["previous_of_agent"]):
-        shown["started_at"] = _clock(shown["started_at"] and datetime.fromisoformat(shown["started_at"]), zone, date=True)
+    for one in (*answer["previous_of_customer"], *answer["previous_of_agent"]):
+        one["started_at"] = _local(one["started_at"], zone)
+    for one in (*answer["decisions"], *answer["missed"]):
+        one["at"] = _local(one["at"], zone)
     return answer | {
         "facts": {
             "agent": conversation.agent_id,
@@ -209,7 +218,16 @@ def _pieces(text: str, marks: list[Mark]) -> list[Answer]:
     return found
 
 
-def _clock(time: datetime | None, zone: ZoneInfo, *, date: bool = False) -> str | None:
+def _zone(service: Service) -> ZoneInfo:
+    return ZoneInfo(service.engine.screener.profile.timezone)
+
+
+def _local(written: str | None, zone: ZoneInfo) -> str | None:
+    return None if written is None else _clock(datetime.fromisoformat(written), zone, date=True)
+
+
+def _clock(time: datetime | None, zone: ZoneInfo, *, date: bool = False, minutes: bool = False) -> str | None:
     if time is None:
         return None
-    return f"{time if time.tzinfo is None else time.astimezone(zone):{'%Y-%m-%d %H:%M' if date else '%H:%M:%S'}}"
+    style = "%Y-%m-%d %H:%M" if date else "%H:%M" if minutes else "%H:%M:%S"
+    return f"{time if time.tzinfo is None else time.astimezone(zone):{style}}"

@@ -12,7 +12,7 @@ from sqlalchemy.orm import Session
 from api import ingest, inputs, wiring
 from api.engine import screened
 from api.errors import ApiError
-from api.jobs import spool
+from api.jobs import found, spool
 from api.jobs.kind import Block, Commit, Kind, Outcome, Refusal, Task
 from screening.errors import InputError
 from screening.readers import files, mapping
@@ -119,10 +119,13 @@ def perform(task: Task, raw: Sequence[msgspec.Raw]) -> Commit:
     def commit(session: Session, at: int) -> Outcome:
         others = _others(session, usable, task.vendor_id)
         mine = [(conversation, screening) for conversation, screening in work if conversation.id not in others]
-        outcomes = Counter[str](stored.outcome for stored in ingest.keep(session, mine, keeping, at))
-        outcomes["unchanged"] += sum(there is not None and there.external_id not in others for there in known)
+        kept = ingest.keep(session, mine, keeping, at)
+        outcomes = Counter[str](stored.outcome for stored in kept)
+        same = [there for there in known if there is not None and there.external_id not in others]
+        outcomes["unchanged"] += len(same)
         taken = [_refusal(one, _TAKEN) for one in usable if one.conversation.id in others]
-        return Outcome(dict(+outcomes), refusals + taken)
+        held = found.packed([stored.screening_id for stored in (*kept, *same)])
+        return Outcome(dict(+outcomes), refusals + taken, held)
 
     return commit
 

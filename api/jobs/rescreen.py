@@ -10,6 +10,7 @@ from sqlalchemy.orm import Session
 from api import ingest, results, wiring
 from api.engine import screened
 from api.ingest import Rescreen
+from api.jobs import found
 from api.jobs.kind import Block, Commit, Kind, Outcome, Refusal, Task
 from api.store.tables import Revision, StoredConversation, StoredScreening
 from screening.errors import InputError
@@ -108,7 +109,8 @@ def perform(task: Task, raw: Sequence[msgspec.Raw]) -> Commit:
         new = sum(screening is not None for screening in made)
         # what changed meanwhile was screened under the rules in force when it changed
         counts = {"rescreened": new, "unchanged": len(ids) - new - len(refusals)}
-        return Outcome({name: count for name, count in counts.items() if count}, refusals)
+        held = found.packed([screening for screening in made if screening is not None])
+        return Outcome({name: count for name, count in counts.items() if count}, refusals, held)
 
     return commit
 

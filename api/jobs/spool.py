@@ -18,6 +18,7 @@ from screening.errors import InputError
 FRAME = 1 << 20
 _LENGTH = struct.Struct(">I")
 _UNFINISHED = ".part"
+_NAME_BYTES = 16
 
 
 def folder(settings: Settings) -> Path:
@@ -35,7 +36,7 @@ class Upload:
 
     def __init__(self, place: Path, bodies: Bodies):
         place.mkdir(mode=0o700, parents=True, exist_ok=True)
-        self.name = secrets.token_hex(16)
+        self.name = secrets.token_hex(_NAME_BYTES)
         self.size = 0
         self._bodies = bodies
         self._path = place / self.name
@@ -90,6 +91,24 @@ def _frames(packed: BinaryIO) -> Iterator[bytes]:
     while head := packed.read(_LENGTH.size):
         (length,) = cast("tuple[int]", _LENGTH.unpack(head))
         yield packed.read(length)
+
+
+def is_name(name: str) -> bool:
+    """Whether an upload can be called so; nothing else becomes part of a path."""
+    return len(name) == 2 * _NAME_BYTES and not set(name) - set("0123456789abcdef")
+
+
+def claim(place: Path, name: str) -> str:
+    """Take a finished upload for oneself under a new name; raises `FileNotFoundError` where another was faster or it is gone."""
+    new = secrets.token_hex(_NAME_BYTES)
+    rename(place, name, new)
+    (place / new).touch()
+    return new
+
+
+def rename(place: Path, name: str, new: str) -> None:
+    """Call a finished upload otherwise."""
+    (place / name).rename(place / new)
 
 
 def remove(place: Path, name: str) -> None:

@@ -13,7 +13,7 @@ from screening import lint
 from screening.examples import ExampleRunner
 
 LARGEST_RULE = 64 * 1024
-_RULE = re.compile(r"^(?:\S+: )?rule '([^']+)': ")
+_RULE = re.compile(r"^(?:\S+: )?rule '([^']*)': ")
 _NAMED = re.compile(r"`([a-z_]+)(?:\.[a-z_]+)?`")
 _FIELDS = (
     ("phrase", "any_of"),

@@ -5,6 +5,7 @@ from api.routes import (
     assist_stream,
     back_tests,
     conversations,
+    dashboard,
     jobs,
     operations,
     profiles,
@@ -14,6 +15,7 @@ from api.routes import (
     screen,
     session,
     statistics,
+    uploads,
     users,
 )
 
@@ -25,9 +27,11 @@ ROUTERS = (
     session.router,
     users.router,
     jobs.router,
+    uploads.router,
     review.router,
     review_decisions.router,
     statistics.router,
+    dashboard.router,
     back_tests.router,
     rules.router,
     profiles.router,

@@ -25,7 +25,7 @@ router = APIRouter(prefix="/v1", tags=["jobs"], responses=openapi.REFUSALS)
 Kind = Literal["ingest", "rescreen", "back_test", "reencrypt"]
 State = Literal["queued", "running", "done", "failed", "cancelled"]
 Limit = Annotated[int, Query(ge=1, le=200)]
-_MULTIPART = "multipart/form-data"
+MULTIPART = "multipart/form-data"
 _EXAMPLE = msgspec.json.encode(openapi.CONVERSATION).decode() + "\n"
 
 
@@ -132,8 +132,8 @@ async def _caller(principal: Caller) -> Principal:
 Reader = Annotated[Principal, Depends(_caller)]
 Ingester = Annotated[Principal, Depends(require("ingest"))]
 Runner = Annotated[Principal, Depends(require("jobs"))]
-_MISSING: dict[int | str, dict[str, Any]] = {404: openapi.REFUSALS[422] | {"description": "There is no such job"}}
-_ACCEPTED: dict[int | str, dict[str, Any]] = {
+MISSING: dict[int | str, dict[str, Any]] = {404: openapi.REFUSALS[422] | {"description": "There is no such job"}}
+ACCEPTED: dict[int | str, dict[str, Any]] = {
     202: {"description": "The job; ask for it under the address in Location"},
     **{
         status: openapi.REFUSALS[422] | {"description": text}
@@ -149,7 +149,7 @@ _ACCEPTED: dict[int | str, dict[str, Any]] = {
 @router.post(
     "/jobs/conversations",
     status_code=202,
-    responses=_ACCEPTED,
+    responses=ACCEPTED,
     openapi_extra={
         "requestBody": {
             "required": True,
@@ -165,7 +165,7 @@ async def upload_conversations(
     name: Annotated[Text, Query(description="What to call the upload")] = "conversations.jsonl",
 ) -> JobView:
     """Take conversations as JSON Lines, one a line; workers screen and store them."""
-    _check_type(request, upload.NDJSON)
+    check_type(request, upload.NDJSON)
     taken = await upload.body(request, service)
     parameters = Parameters(taken.name, upload.clean_name(name), "jsonl")
     return await run_in_threadpool(_ingest, response, service, principal, parameters, taken)
@@ -174,12 +174,12 @@ async def upload_conversations(
 @router.post(
     "/jobs/files",
     status_code=202,
-    responses=_ACCEPTED,
+    responses=ACCEPTED,
     openapi_extra={
         "requestBody": {
             "required": True,
             "content": {
-                _MULTIPART: {
+                MULTIPART: {
                     "schema": {
                         "type": "object",
                         "required": ["file"],
@@ -202,7 +202,7 @@ async def upload_conversations(
 )
 async def upload_file(request: Request, response: Response, service: ServiceDep, principal: Ingester) -> JobView:
     """Take a file of any format that the readers know (JSON Lines, JSON, CSV, XLSX, Parquet, plain chat text)."""
-    _check_type(request, (_MULTIPART,))
+    check_type(request, (MULTIPART,))
     async with request.form(max_files=1, max_fields=len(upload.OPTIONS)) as form:
         file = form.get("file")
         if not isinstance(file, UploadFile):
@@ -214,7 +214,7 @@ async def upload_file(request: Request, response: Response, service: ServiceDep,
     return await run_in_threadpool(_ingest, response, service, principal, parameters, taken)
 
 
-@router.post("/jobs/rescreen", status_code=202, responses={202: _ACCEPTED[202]})
+@router.post("/jobs/rescreen", status_code=202, responses={202: ACCEPTED[202]})
 def rescreen_stored(body: RescreenInput, response: Response, service: ServiceDep, principal: Runner) -> JobView:
     """Screen stored conversations again under the rules in force; decisions of people stay as they are."""
     parameters = rescreen.Parameters(
@@ -226,15 +226,15 @@ def rescreen_stored(body: RescreenInput, response: Response, service: ServiceDep
         until=None if body.until is None else from_datetime(body.until),
         incomplete=body.incomplete,
     )
-    return _created(response, service, principal, "rescreen", parameters)
+    return created(response, service, principal, "rescreen", parameters)
 
 
-@router.post("/jobs/reencrypt", status_code=202, responses={202: _ACCEPTED[202]})
+@router.post("/jobs/reencrypt", status_code=202, responses={202: ACCEPTED[202]})
 def reencrypt_stored(
     response: Response, service: ServiceDep, principal: Annotated[Principal, Depends(require("keys"))]
 ) -> JobView:
     """Seal all stored texts anew with the key in force, or open them where encryption was turned off; run it after a change of keys."""
-    return _created(response, service, principal, "reencrypt", reencrypt.Parameters())
+    return created(response, service, principal, "reencrypt", reencrypt.Parameters())
 
 
 @router.get("/jobs")
@@ -253,14 +253,14 @@ def list_jobs(
     return JobPage(jobs=[JobView.of(job, now) for job in found], next=found[-1].id if len(found) == limit else None)
 
 
-@router.get("/jobs/{job_id}", responses=_MISSING)
+@router.get("/jobs/{job_id}", responses=MISSING)
 def get_job(job_id: RowId, service: ServiceDep, principal: Reader) -> JobView:
     """One job with its progress."""
     with service.store.read() as session:
         return JobView.of(records.find(session, job_id, principal), service.clock())
 
 
-@router.get("/jobs/{job_id}/errors", responses=_MISSING)
+@router.get("/jobs/{job_id}/errors", responses=MISSING)
 def list_errors(
     job_id: RowId,
     service: ServiceDep,
@@ -274,7 +274,7 @@ def list_errors(
     return JobErrorPage(errors=[JobErrorView.of(error) for error in found], next=found[-1].id if len(found) == limit else None)
 
 
-@router.post("/jobs/{job_id}/cancel", responses=_MISSING | {409: openapi.REFUSALS[422] | {"description": "It is over already"}})
+@router.post("/jobs/{job_id}/cancel", responses=MISSING | {409: openapi.REFUSALS[422] | {"description": "It is over already"}})
 def cancel_job(job_id: RowId, service: ServiceDep, principal: Reader) -> JobView:
     """End a job: what is stored stays, nothing is added any more."""
     now = service.clock()
@@ -287,7 +287,8 @@ def cancel_job(job_id: RowId, service: ServiceDep, principal: Reader) -> JobView
     return JobView.of(job, now)
 
 
-def _check_type(request: Request, allowed: tuple[str, ...]) -> None:
+def check_type(request: Request, allowed: tuple[str, ...]) -> None:
+    """Raise 415 for another type of content."""
     given = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if given not in allowed:
         raise ApiError(415, "wrong_type", f"the content type is {given or 'missing'}; send {allowed[0]}")
@@ -299,13 +300,14 @@ def _check_type(request: Request, allowed: tuple[str, ...]) -> None:
 def _ingest(response: Response, service: Service, principal: Principal, parameters: Parameters, taken: Upload) -> JobView:
     try:
         parameters = msgspec.structs.replace(parameters, upload=taken.name)
-        return _created(response, service, principal, "ingest", parameters)
+        return created(response, service, principal, "ingest", parameters)
     except BaseException:
         taken.discard()
         raise
 
 
-def _created(response: Response, service: Service, principal: Principal, kind: Kind, parameters: msgspec.Struct) -> JobView:
+def created(response: Response, service: Service, principal: Principal, kind: Kind, parameters: msgspec.Struct) -> JobView:
+    """Keep a new job and answer with it."""
     now = service.clock()
     with service.store.write() as session:
         job = records.create(session, kind, parameters, principal, now)

@@ -148,6 +148,12 @@ class StoredCandidate(Base):
             postgresql_where=text("status = 'claimed'"),
         ),
         Index(None, "conversation_id", "status"),
+        # all that the dashboard groups and filters by: a period is counted without a look at the rows
+        Index(
+            "ix_candidates_period",
+            *("occurred_at", "status", "level", "decided_level", "decided_verdict", "channel", "vendor_id", "agent_id"),
+            *("standard", "clause"),
+        ),
     )
 
     id: Mapped[Id]

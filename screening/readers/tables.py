@@ -3,7 +3,7 @@
 import csv
 import re
 from collections.abc import Iterator
-from io import BufferedReader
+from io import BufferedReader, TextIOWrapper
 from pathlib import Path
 from typing import Any, BinaryIO, Literal, cast
 
@@ -35,12 +35,7 @@ def read_csv(source: Path | BinaryIO, name: str, columns: str | None, arrange: A
     text, encoding = open_text(source)
     with text:
         profile = None if columns is None else mapping.load(columns)
-        csv.field_size_limit(FIELD_LIMIT)
-        delimiter = (profile and profile.delimiter) or _delimiter(
-            cast("BufferedReader", text.buffer).peek(65536)[:65536], encoding
-        )
-        quoting: Literal[0, 3] = csv.QUOTE_NONE if profile is not None and not profile.header else csv.QUOTE_MINIMAL
-        reader = csv.reader((line.replace("\0", "\ufffd") for line in text), delimiter=delimiter, quoting=quoting)
+        reader = csv_rows(text, encoding, profile)
         try:
             titles = next(reader, None) if profile is None or profile.header else None
             if titles is None and (profile is None or profile.header):
@@ -56,6 +51,14 @@ def read_csv(source: Path | BinaryIO, name: str, columns: str | None, arrange: A
             yield Refused(name, reader.line_num, f"not CSV from here on: {error}")
 
 
+def csv_rows(text: TextIOWrapper, encoding: str, profile: mapping.ColumnProfile | None) -> Any:
+    """A `csv.reader` over the text, by the profile's delimiter or the one that the first line shows."""
+    csv.field_size_limit(FIELD_LIMIT)
+    delimiter = (profile and profile.delimiter) or _delimiter(cast("BufferedReader", text.buffer).peek(65536)[:65536], encoding)
+    quoting: Literal[0, 3] = csv.QUOTE_NONE if profile is not None and not profile.header else csv.QUOTE_MINIMAL
+    return csv.reader((line.replace("\0", "\ufffd") for line in text), delimiter=delimiter, quoting=quoting)
+
+
 def _csv_rows(reader: Any) -> Iterator[Row]:
     for cells in reader:
         if cells:
@@ -69,19 +72,8 @@ def _delimiter(sample: bytes, encoding: str) -> str:
 
 def read_xlsx(path: Path, name: str, columns: str | None, arrange: Arrange[Made]) -> Iterator[Made | Refused]:
     """The first sheet, or the one that the profile names."""
-    import python_calamine  # noqa: PLC0415 - only where a workbook is read
-
-    refuse_large(path, name, "a workbook")
     profile = None if columns is None else mapping.load(columns)
-    try:
-        workbook = python_calamine.CalamineWorkbook.from_path(str(path))
-        names = workbook.sheet_names
-        wanted = profile.sheet if profile is not None and profile.sheet else names[0]
-        if wanted not in names:
-            raise InputError(f"{name}: no sheet {wanted!r}; there are: {', '.join(names)}")
-        rows = workbook.get_sheet_by_name(wanted).to_python(skip_empty_area=False)
-    except (python_calamine.CalamineError, IndexError, OSError) as error:
-        raise InputError(f"{name}: not a readable workbook ({error}); open it and save it again as XLSX") from None
+    _, rows = workbook_rows(path, name, profile)
     if not rows:
         raise InputError(f"{name}: the sheet is empty")
     has_header = profile is None or profile.header
@@ -91,6 +83,23 @@ def read_xlsx(path: Path, name: str, columns: str | None, arrange: Arrange[Made]
     start = 1 if has_header else 0
     numbered = ((i, cells) for i, cells in enumerate(rows[start:], start + 1) if any(c not in ("", None) for c in cells))
     yield from arrange(numbered, profile, laid, name)
+
+
+def workbook_rows(path: Path, name: str, profile: mapping.ColumnProfile | None) -> tuple[list[str], list[list[Any]]]:
+    """The names of a workbook's sheets, and the rows of the first one or the one that the profile names."""
+    import python_calamine  # noqa: PLC0415 - only where a workbook is read
+
+    refuse_large(path, name, "a workbook")
+    try:
+        workbook = python_calamine.CalamineWorkbook.from_path(str(path))
+        names = workbook.sheet_names
+        wanted = profile.sheet if profile is not None and profile.sheet else names[0]
+        if wanted not in names:
+            raise InputError(f"{name}: no sheet {wanted!r}; there are: {', '.join(names)}")
+        rows = workbook.get_sheet_by_name(wanted).to_python(skip_empty_area=False)
+    except (python_calamine.CalamineError, IndexError, OSError) as error:
+        raise InputError(f"{name}: not a readable workbook ({error}); open it and save it again as XLSX") from None
+    return names, rows
 
 
 def read_parquet(path: Path, name: str, columns: str | None, arrange: Arrange[Made]) -> Iterator[Made | Refused]:

@@ -63,7 +63,7 @@ class Chosen(NamedTuple):
 
     def link(self, **changes: object) -> str:
         """The address with these changes; another filter begins at the first page."""
-        values = self._replace(**{"page": 1, **changes})._asdict()
+        values = self._asdict() | {"page": 1} | changes
         kept = {name: value for name, value in values.items() if value not in (None, 1) and (name, value) != ("sort", SORTS[0])}
         return f"{shell.ROOT}/rules" + (f"?{urlencode(kept)}" if kept else "")
 

@@ -117,6 +117,9 @@
       }
     }
   };
+  window.actFill = (id, html) => {
+    document.getElementById(id).innerHTML = html; // of a template, escaped there
+  };
   window.actClose = (id) => document.getElementById(id)?.close();
   window.actForget = () => sessionStorage.removeItem(KEEP);
 

@@ -4,7 +4,7 @@ import { ask, askKept, Refusal, resend } from "./triage_wire.js";
 import { el, notice, say, setWords, t } from "./triage_dom.js";
 import { Queue, showProgress } from "./triage_queue.js";
 import { marked, showCard, showFacts, showMarking, showPrevious, showTurns } from "./triage_conversation.js";
-import { candidateOf, change, draft, forget, judgement, REASONS, showDecision } from "./triage_decision.js";
+import { candidateOf, change, draft, forget, judgement, REASONS, showDecision, showStanding } from "./triage_decision.js";
 import { listen, showHelp } from "./triage_keys.js";
 
 const DONE = "triage_done";
@@ -12,7 +12,7 @@ const HOLD_AFTER = 350; // running through the queue with j and k claims nothing
 const RENEW = 4 * 60 * 1000;
 const KEPT_VIEWS = 8;
 
-const state = { view: null, claims: new Map(), views: new Map(), aside: new Set(), done: JSON.parse(sessionStorage.getItem(DONE) ?? "[]"), focused: null, clean: null, marking: null, cardPinned: false };
+const state = { view: null, claims: new Map(), views: new Map(), aside: new Set(), done: JSON.parse(sessionStorage.getItem(DONE) ?? "[]"), focused: null, clean: false };
 let queue;
 let given;
 
@@ -75,7 +75,7 @@ function show(view) {
   leave();
   state.view = view;
   state.focused = null;
-  state.clean = null;
+  state.clean = false;
   pressed("clean", false);
   cancelMarking();
   hideCard();
@@ -100,11 +100,11 @@ async function hold(view) {
   if (!candidate || !["open", "claimed"].includes(candidate.status)) return;
   try {
     const held = await ask("claim", { candidate: candidate.id });
-    state.claims.set(candidate.id, { until: new Date(held.claimed_until).toTimeString().slice(0, 5) });
+    state.claims.set(candidate.id, held);
   } catch (refusal) {
     state.claims.set(candidate.id, { problem: refusal.message });
   }
-  if (state.view === view) decision();
+  if (state.view === view) showStanding(view, state.claims.get(candidate.id));
 }
 
 // What one leaves undecided is free for others again.
@@ -121,7 +121,7 @@ function finished() {
   state.view = null;
   opening = null;
   for (const id of ["facts", "turns", "decision"]) document.getElementById(id).replaceChildren();
-  document.getElementById("previous").hidden = true;
+  earlier(true);
   const button = (key, act) => el("button", { type: "button", class: "plain", onclick: act }, t(key));
   const asideCount = state.aside.size;
   document.getElementById("turns").append(
@@ -162,7 +162,7 @@ async function submit() {
   const next = queue.beside(candidate.id, 1) ?? queue.beside(candidate.id, -1);
   state.claims.delete(candidate.id);
   if (!made.verdict) state.aside.add(candidate.id);
-  queue.remove(candidate.id);
+  queue.remove(candidate.id, made.verdict ? "decided" : null);
   state.view = null;
   state.views.delete(candidate.id);
   const entry = { candidate: candidate.id, decisions: null, conversation: view.conversation_id };
@@ -230,7 +230,7 @@ async function reload() {
   state.views.delete(view.candidate);
   const fresh = view.candidate ? await viewOf(view.candidate) : await ask("conversation", { conversation: view.conversation_id });
   state.view = fresh;
-  decision();
+  if (document.activeElement?.id !== "note") decision();
 }
 
 async function report(marking) {
@@ -263,19 +263,15 @@ function pressed(id, on) {
 async function clean() {
   const { view } = state;
   if (!view) return;
-  if (!state.clean) {
-    try {
-      state.clean = await ask("normalised", { screening: view.screening_id });
-    } catch (refusal) {
-      return void problem(refusal);
-    }
-    if (state.view !== view) return;
-    showTurns(view, state.clean.turns);
-  } else {
-    state.clean = null;
-    showTurns(view, view.turns);
+  state.clean = !state.clean;
+  pressed("clean", state.clean);
+  if (!state.clean) return void showTurns(view, view.turns);
+  try {
+    view.normalised ??= await ask("normalised", { screening: view.screening_id });
+    if (state.view === view && state.clean) showTurns(view, view.normalised.turns);
+  } catch (refusal) {
+    problem(refusal);
   }
-  pressed("clean", Boolean(state.clean));
 }
 
 function only() {
@@ -283,10 +279,9 @@ function only() {
   pressed("only", turns.classList.toggle("only-flagged"));
 }
 
-function earlier() {
-  const previous = document.getElementById("previous");
-  previous.hidden = !previous.hidden;
-  document.getElementById("earlier").setAttribute("aria-expanded", String(!previous.hidden));
+function earlier(closed = !document.getElementById("previous").hidden) {
+  document.getElementById("previous").hidden = closed;
+  document.getElementById("earlier").setAttribute("aria-expanded", String(!closed));
 }
 
 function focusFlag(step) {
@@ -342,7 +337,7 @@ const act = {
   mark,
   clean,
   only,
-  earlier,
+  earlier: () => earlier(),
   withdraw: async (id) => {
     try {
       await ask("withdraw", { report: id });
@@ -390,7 +385,7 @@ async function start() {
   given = JSON.parse(frame.dataset.given);
   setWords(given.words);
   queue = new Queue(given.standards, load, open);
-  for (const [id, action] of Object.entries({ only, clean, earlier, help: () => showHelp() })) document.getElementById(id).addEventListener("click", action);
+  for (const [id, action] of Object.entries({ only, clean, earlier: () => earlier(), help: () => showHelp() })) document.getElementById(id).addEventListener("click", action);
   document.getElementById("decision").addEventListener("click", (event) => {
     const box = event.target.closest("[data-go]");
     if (box) goTo(Number(box.dataset.go));

@@ -74,7 +74,7 @@ export function showFacts(view) {
   if (view.not_checked.length) warnings.push(el("span", { class: "tag", title: t("not_checked_why") }, t("not_checked", { what: view.not_checked.map((one) => t(`unchecked_${one}`).replace(/^unchecked_/, "")).join(t("comma")) })));
   document.getElementById("facts").replaceChildren(
     el("h2", { class: "mono", title: view.conversation_id }, view.conversation_id),
-    el("dl", {}, ...pairs.flatMap(([name, value]) => [el("dt", {}, name), el("dd", {}, value)])),
+    el("dl", {}, ...pairs.map(([name, value]) => el("div", {}, el("dt", {}, name), el("dd", {}, value)))),
     ...warnings,
   );
 }

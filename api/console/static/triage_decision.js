@@ -54,7 +54,15 @@ function clauseBox(view, candidate, standards) {
   );
 }
 
-function flagBox(view, flag, n, given, act, focused) {
+// The verdict in force on a flag of a candidate that is decided.
+function judged(view, flag) {
+  const last = view.decisions.findLast((one) => one.kind === "flag" && one.flag === flag.n && !one.undone);
+  if (!last) return null;
+  const tag = { confirmed: "tag-bad", rejected: "tag-good", unsure: "" }[last.verdict];
+  return el("div", { class: "flag-verdict" }, el("span", { class: `tag ${tag}` }, t(`verdict_${last.verdict}`)), last.reason ? el("span", { class: "muted small" }, t(`reason_${last.reason}`)) : null);
+}
+
+function flagBox(view, flag, open, given, act, focused) {
   const own = given.flags[flag.n] ?? {};
   const verdict = own.verdict ?? given.verdict;
   const options = [
@@ -68,12 +76,14 @@ function flagBox(view, flag, n, given, act, focused) {
     { class: `flag${focused ? " focused" : ""}`, "data-flag": flag.n, tabindex: -1 },
     flag.quote ? el("q", { "data-go": flag.n }, flag.quote) : null,
     ...flagFacts(view, flag),
-    el(
-      "div",
-      { class: "flag-verdict" },
-      segments(options, verdict, (value) => act.flag(flag.n, value), { "aria-label": t("flag_verdict") }),
-      verdict === "rejected" ? choice(reasons, own.reason ?? given.reason ?? REASONS[0], (value) => act.flagReason(flag.n, value), { "aria-label": t("reason") }) : null,
-    ),
+    open
+      ? el(
+          "div",
+          { class: "flag-verdict" },
+          segments(options, verdict, (value) => act.flag(flag.n, value), { "aria-label": t("flag_verdict") }),
+          verdict === "rejected" ? choice(reasons, own.reason ?? given.reason ?? REASONS[0], (value) => act.flagReason(flag.n, value), { "aria-label": t("reason") }) : null,
+        )
+      : judged(view, flag),
     flag.suggestion ? el("p", { class: "suggestion" }, el("strong", {}, t("suggestion")), flag.suggestion) : null,
   );
   return box;
@@ -90,7 +100,7 @@ function past(view, act) {
       el("span", {}, one.verdict ? t(`verdict_${one.verdict}`) : t("note")),
       one.flag === null ? null : el("span", { class: "muted" }, t("on_flag", { n: one.flag + 1 })),
       one.level ? level(one.level) : null,
-      el("span", { class: "muted" }, `${one.user} ${one.at.slice(5, 16).replace("T", " ")}`),
+      el("span", { class: "muted" }, `${one.user} ${one.at.slice(5)}`),
       one.undone ? el("span", { class: "tag" }, t("taken_back")) : null,
       one.note ? el("p", {}, one.note) : null,
     );
@@ -105,6 +115,11 @@ function standing(view, candidate, claim) {
   if (claim?.problem) return el("p", { class: "standing other", role: "alert" }, claim.problem);
   if (claim?.until) return el("p", { class: "standing mine" }, t("held_until", { time: claim.until }));
   return el("p", { class: "standing" }, t(candidate.assignee ? "held_by" : "free", { name: candidate.assignee }));
+}
+
+// Only the line on who holds it: whoever is typing (perhaps in the middle of a composition) keeps the field.
+export function showStanding(view, claim) {
+  document.querySelector("#decision .standing")?.replaceWith(standing(view, candidateOf(view), claim));
 }
 
 export function showDecision(view, { standards, claim, act, focused, canUndo }) {
@@ -125,7 +140,7 @@ export function showDecision(view, { standards, claim, act, focused, canUndo }) 
     standing(view, candidate, claim),
     clauseBox(view, candidate, standards),
     others.length ? el("div", { class: "others" }, el("span", { class: "muted small" }, t("others")), ...others.map((one) => el("button", { type: "button", class: "plain small", onclick: () => act.open(one.id) }, level(one.level), one.title))) : null,
-    el("ul", { class: "flags" }, ...candidate.flags.map((n, i) => flagBox(view, view.flags[n], i, given, act, focused === n))),
+    el("ul", { class: "flags" }, ...candidate.flags.map((n) => flagBox(view, view.flags[n], open, given, act, focused === n))),
     past(view, act),
   );
   pane.replaceChildren(body, open ? form(view, candidate, given, standards, act, canUndo) : closed(candidate, act, canUndo));

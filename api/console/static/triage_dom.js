@@ -56,7 +56,9 @@ export function notice(text, kind) {
     message: text,
     classes: `notice notice-${kind}`,
     position: "bottom",
+    color: "none",
+    textColor: "none",
     timeout: stays ? 8000 : 2500,
-    actions: stays ? [{ label: "×", color: "white" }] : [],
+    actions: stays ? [{ label: "×", "aria-label": t("close"), textColor: "none" }] : [],
   });
 }

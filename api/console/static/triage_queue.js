@@ -134,7 +134,7 @@ export class Queue {
   }
 
   #row(item) {
-    const when = item.occurred_at.slice(5, 16).replace("T", " ");
+    const when = item.occurred.slice(5);
     const row = el(
       "li",
       { "data-id": item.id, role: "option", id: `row-${item.id}`, "aria-selected": "false" },
@@ -175,13 +175,15 @@ export class Queue {
     return this.items[this.at(id) + step];
   }
 
-  remove(id) {
+  // Takes an item out; `to` is the status it has now.
+  remove(id, to = null) {
     const at = this.at(id);
     if (at < 0) return;
     const [item] = this.items.splice(at, 1);
     this.elements.get(id)?.remove();
     this.elements.delete(id);
     this.counts.status[this.filters.status] -= 1;
+    if (to) this.counts.status[to] += 1;
     this.counts.total -= 1;
     this.counts.level[item.level] -= 1;
     this.#showCounts();

@@ -10,12 +10,12 @@ from alembic.script import ScriptDirectory
 from sqlalchemy import Connection
 from sqlalchemy.schema import SchemaItem
 
-from api.store import tables, tables_access, tables_assist, tables_jobs, tables_review, tables_rules
+from api.store import tables, tables_access, tables_assist, tables_jobs, tables_measures, tables_review, tables_rules
 from api.store.base import Base
 from api.store.engine import Store
 
 METADATA = Base.metadata
-MODULES = (tables, tables_access, tables_assist, tables_jobs, tables_review, tables_rules)
+MODULES = (tables, tables_access, tables_assist, tables_jobs, tables_measures, tables_review, tables_rules)
 _LOCK = 0x5C4EE41
 
 

@@ -1,0 +1,1 @@
+"""What the dashboard shows: counts over a period, made by the database, scoped to whoever asks."""
