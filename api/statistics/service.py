@@ -11,7 +11,7 @@ from api.statistics.chosen import Chosen, conversations
 from api.store.tables import CHANNELS
 from api.store.tables_measures import Measures
 from lexicons.load import Lexicon
-from screening.evaluate import wilson
+from screening.intervals import wilson
 from screening.profile import Limit
 
 EDGES = (0, 5, 10, 20, 30, 60, 120, 300, 600, 1800, 3600)

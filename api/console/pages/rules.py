@@ -16,7 +16,7 @@ from api.routes.rules_models import Origin
 from api.wiring import Service
 from lexicons.schema import Rule, Standard
 from lexicons.signals import SIGNALS
-from screening.evaluate import wilson
+from screening.intervals import wilson
 
 PAGE = 50
 SORTS = ("hits", "precision", "id")
