@@ -13,7 +13,7 @@ import numpy.typing as npt
 from screening.normalise import tables
 from screening.types import Role
 
-BITS = 17
+BITS = 18
 HASHED = 1 << BITS
 CONTEXT = 4
 FACTS = ("no context", "after customer", "after agent", "after bot", "after system")
@@ -30,7 +30,7 @@ class Block(NamedTuple):
     weight: float
 
 
-BLOCKS = (Block("turn", 4, 1.0), Block("folded", 4, 0.5), Block("customer", 2, 0.7), Block("agent", 2, 0.4))
+BLOCKS = (Block("turn", 3, 1.0), Block("folded", 3, 0.5), Block("customer", 3, 0.7), Block("agent", 1, 0.4))
 """The judged turn clean; folded, where that differs; what the customer, and what the agent, said last before it."""
 
 

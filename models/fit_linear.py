@@ -43,7 +43,8 @@ def fit(
         target: npt.NDArray[np.bool_] = shows[:, k] if k < len(signals) else np.asarray(shows.any(axis=1))
         weight = counts[:, k] if k < len(signals) else agents * np.where(target, counts.max(axis=1), counts.min(axis=1))
         used = weight > 0
-        model = LogisticRegression(C=STRENGTH, solver="liblinear").fit(features[used], target[used], weight[used])
+        model = LogisticRegression(C=STRENGTH, solver="liblinear", class_weight="balanced")
+        model.fit(features[used], target[used], weight[used])
         weights[kept, k] = model.coef_[0].astype(np.float16)
         bias[k] = model.intercept_[0]
     return LinearModel(signals, weights, bias)

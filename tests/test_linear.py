@@ -90,7 +90,9 @@ def test_the_kernel_is_scikit_learn_s_decision_function(tmp_path, turns):
     targets = [*shows.T, shows.any(axis=1)]
     for k, target in enumerate(targets):
         rows = agents if k == len(SIGNALS) else np.ones(len(turns), dtype=bool)
-        own = LogisticRegression(C=fit_linear.STRENGTH, solver="liblinear").fit(features[rows], target[rows])
+        own = LogisticRegression(C=fit_linear.STRENGTH, solver="liblinear", class_weight="balanced").fit(
+            features[rows], target[rows]
+        )
         own.coef_ = own.coef_.astype(np.float16).astype(np.float64)
         scores = served.any(turns) if k == len(SIGNALS) else served.scores(turns)[:, k]
         assert np.abs(scores - own.decision_function(features)).max() < 1e-5
