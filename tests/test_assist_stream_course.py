@@ -15,7 +15,9 @@ from api.overlay.follow import FIRST
 from screening.detect.conduct.live import LiveCourse
 from screening.pipeline import Screener
 from screening.types import Turn
+from tests.benchmarks.assist_stream import memory
 from tests.conftest import START, TurnedClock
+from tests.ruling import small_screener
 from tests.streaming import desk
 
 
@@ -205,3 +207,7 @@ def test_the_last_of_400_turns_costs_what_the_tenth_does(screener: Screener) -> 
     assert len(running.whole(End(1, "c1")).turns) == 400
     assert running.course.turns == 400
     assert isinstance(running.course, LiveCourse)
+
+
+def test_a_running_conversation_takes_little_memory() -> None:
+    assert memory(50, small_screener()) < 20 * 1024

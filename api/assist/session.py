@@ -12,6 +12,7 @@ from fastapi.concurrency import run_in_threadpool
 from api import bringing, inputs
 from api.access import Principal, forbidden
 from api.assist import timers
+from api.assist.lane import Judged
 from api.assist.messages import (
     About,
     DraftMessage,
@@ -40,6 +41,7 @@ from api.clock import SECOND
 from api.engine import NotReadyError, OverloadedError
 from api.errors import ApiError, as_api_error, over_limit
 from api.wiring import Service
+from screening.errors import InputError
 from screening.readers import records
 from screening.replay import encode
 from screening.types import Conversation, Screening
@@ -48,6 +50,8 @@ OUTBOX = 4096
 BUSY = 256
 """So many turns and drafts of a session may wait; then nothing more is read from its socket."""
 _JUDGING_SECONDS = 10.0
+_TRIES = 3
+_PAUSE_SECONDS = 0.5
 _TYPING_SECONDS = 10
 _log = structlog.get_logger("stream")
 
@@ -95,7 +99,7 @@ class Session:
     def take(self, data: str) -> None:
         """Take a message of the desk; what is wrong with it is told as `error`. Raises `GapError` where one is missing before it."""
         try:
-            if len(data) > self.limits.message_bytes:
+            if len(data.encode()) > self.limits.message_bytes:
                 raise over_limit(f"the message is longer than {self.limits.message_bytes} bytes (stream_message_bytes)", "")
             message = decoded(data)
         except ApiError as error:
@@ -269,22 +273,35 @@ class Session:
         turn, number = turn_of(message), pending.number
         screener = self.service.engine.screener
         window = running.window(turn, screener.reach)
-        try:
-            judged = await self.service.lane.last_turn(window, _JUDGING_SECONDS, number)
-        except (NotReadyError, OverloadedError):
-            judged = None
+        judged = await self._asked(window, number)
+        course = running.course._replace(turns=number)
         if judged is None or judged.turn is None:
             running.judged(number, turn, frozenset(), screener.reach)
-            running.course = running.course._replace(turns=number + 1, timed=False)
+            running.course, running.timers = course._replace(turns=number + 1, timed=False), []
             undone = ("rules", "timing") if judged is None else (*judged.undone, "timing")
             self._post(lambda seq: Flags(seq, message.seq, running.id, number, (), (), None, False, undone))
-            return
-        running.course, screening, running.timers = judged.screener.follow(window, judged.turn, running.course)
-        running.judged(number, turn, judged.turn.seen.kinds, judged.screener.reach)
-        if judged.turn.seen.at is not None:
-            running.lag = min(running.lag, pending.at / SECOND - judged.turn.seen.at)
-        self._tell(running, message, number, screening, judged.undone)
+        else:
+            running.course, screening, running.timers = judged.screener.follow(window, judged.turn, course)
+            running.judged(number, turn, judged.turn.seen.kinds, judged.screener.reach)
+            if judged.turn.seen.at is not None:
+                running.lag = min(running.lag, pending.at / SECOND - judged.turn.seen.at)
+            self._tell(running, message, number, screening, judged.undone)
         self._show_timers(running)
+
+    async def _asked(self, window: Conversation, number: int) -> Judged | None:
+        """The window's last turn, asked for again where not even the rules were done; None where that does not help."""
+        judged = None
+        for _ in range(_TRIES):
+            try:
+                judged = await self.service.lane.last_turn(window, _JUDGING_SECONDS, number)
+            except OverloadedError:
+                await asyncio.sleep(_PAUSE_SECONDS)
+                continue
+            except (NotReadyError, InputError):
+                break
+            if judged.turn is not None:
+                break
+        return judged
 
     def _tell(self, running: Running, message: TurnMessage, number: int, screening: Screening, undone: tuple[str, ...]) -> None:
         flags = running.tell(screening.flags, number)

@@ -16,6 +16,8 @@ import resource
 import subprocess
 import tempfile
 import time
+import urllib.error
+import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -163,6 +165,17 @@ async def open_loop(port: int, token: str, bodies: list[bytes], rate: float, sec
     return {"rate": len(times) / (max(time.perf_counter() - start, 1e-9)), "connections": len(free), **at, **verdicts}
 
 
+def await_ready(port: int) -> None:
+    """Until the lexicon and the classifier are loaded and, a little later, all patterns compiled."""
+    while True:
+        try:
+            with urllib.request.urlopen(f"http://127.0.0.1:{port}/readyz"):
+                time.sleep(5)
+                return
+        except urllib.error.HTTPError:
+            time.sleep(0.5)
+
+
 def cpu_seconds(pid: int) -> float:
     """CPU time of a process so far."""
     fields = Path(f"/proc/{pid}/stat").read_text(encoding="ascii").rpartition(")")[2].split()
@@ -211,7 +224,7 @@ def main() -> None:
         lines.write_bytes(b"\n".join(bodies) + b"\n")
         script.write_text(_LUA % (lines, token.shown, "/v1/assist/check"), encoding="utf-8")
         with served(settings) as (check, pid), served(None) as (plain, plain_pid):
-            time.sleep(8)  # the lexicon and the classifier are loaded
+            await_ready(check)
             shown("warm-up", asyncio.run(open_loop(check, token.shown, requests(1500, seed=2), 150, 10)))
             rates: dict[str, list[float]] = {"check": [], "echo": []}
             for _ in range(given.rounds):
