@@ -90,7 +90,7 @@ def run(
     try:
         asked = Asked(
             out=out,
-            sources=expand(inputs, input_format),
+            sources=expand(inputs, input_format, out),
             options=Options(columns, None if roles is None else str(roles)),
             format=format_.value,
             keep=keep,

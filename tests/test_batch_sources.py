@@ -41,6 +41,13 @@ def test_an_unknown_format_is_refused(tmp_path: Path) -> None:
         expand([str(tmp_path)], "xml")
 
 
+def test_the_output_is_no_input_of_its_own_run(tmp_path: Path) -> None:
+    (tmp_path / "scored").mkdir()
+    for name in ("a.jsonl", "scored/part-0.parquet"):
+        (tmp_path / name).write_bytes(b"x")
+    assert [Path(s.name).name for s in expand([str(tmp_path)], out=str(tmp_path / "scored"))] == ["a.jsonl"]
+
+
 @pytest.mark.parametrize("suffix", ["", ".gz", ".zst"])
 def test_a_file_is_read_as_it_was_before_compression(tmp_path: Path, suffix: str) -> None:
     plain = "会话ID,角色\n".encode() * 1000

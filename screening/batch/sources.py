@@ -39,8 +39,11 @@ class Source(msgspec.Struct, frozen=True):
         return self.bytes * _SWELL.get(self.compression or self.format or "", 1)
 
 
-def expand(inputs: Sequence[str], format_: str | None = None) -> list[Source]:
-    """The files that paths, globs and directories name, each once, in a fixed order; raises `InputError`."""
+def expand(inputs: Sequence[str], format_: str | None = None, out: str | None = None) -> list[Source]:
+    """The files that paths, globs and directories name, each once, in a fixed order; raises `InputError`.
+
+    What lies in `out`, the run's own output, is no input of it.
+    """
     if format_ is not None and format_ not in FORMATS.values():
         raise InputError(f"unknown format {format_!r}; there are: {', '.join(sorted(set(FORMATS.values())))}")
     found: dict[str, Source] = {}
@@ -49,10 +52,16 @@ def expand(inputs: Sequence[str], format_: str | None = None) -> list[Source]:
         if not files:
             raise InputError(f"{given}: no file fits" if has_magic(given) else f"{given}: there is no file in this directory")
         for name, below, size, version in files:
-            if name not in found:
+            if name not in found and not (out and _lies_in(name, out)):
                 kind, compression = _kind(name)
                 found[name] = Source(name, format_ or kind, compression, _partition(below), size, version)
     return list(found.values())
+
+
+def _lies_in(name: str, out: str) -> bool:
+    if is_address(name) or is_address(out):
+        return name.startswith(f"{out.rstrip('/')}/")
+    return Path(name).absolute().is_relative_to(Path(out).absolute())
 
 
 def _local(given: str) -> Iterator[tuple[str, str, int, str]]:
