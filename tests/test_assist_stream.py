@@ -19,7 +19,11 @@ def test_a_turn_is_answered_with_its_flags_and_an_ack(client, as_key) -> None:
         answer = own.turn("c1", "agent", "你是不是脑子有病")
         assert (answer["turn"], answer["level"], answer["complete"], answer["not_checked"]) == (1, "A", True, ["timing"])
         (flag,) = answer["flags"]
-        assert (flag["signal"], flag["turn"], flag["quote"]) == ("rudeness.abuse", 1, "你是不是脑子有病"[flag["start"] : flag["end"]])
+        assert (flag["signal"], flag["turn"], flag["quote"]) == (
+            "rudeness.abuse",
+            1,
+            "你是不是脑子有病"[flag["start"] : flag["end"]],
+        )
         assert answer["candidates"][0]["clause"]
         quiet = own.turn("c1", "customer", "你说什么")
         assert (quiet["turn"], quiet["flags"], quiet["level"]) == (2, [], None)
