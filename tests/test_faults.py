@@ -34,7 +34,7 @@ from tests.test_serving import Running
 from tests.test_worker import until as until_
 
 pytestmark = pytest.mark.slow
-until = partial(until_, seconds=180)
+until = partial(until_, seconds=400)
 
 CHAT: dict[str, Any] = {"turns": [{"role": "customer", "text": "在吗"}, {"role": "agent", "text": RUDE}]}
 
@@ -167,7 +167,8 @@ def test_a_server_stopped_and_started_under_load_loses_nothing(tmp_path: Path, m
         running = Running(environment=environment)
         senders = None
         try:
-            n = 2000
+            until(lambda: running.ask("/readyz")[0] == 200)
+            n = 1000
             assert upload(running, key, n)[0] == 202
             senders = Senders(running, key, 2)
             until(lambda: len(senders.stored) > 5 and job_state(running, key)[1] > 0)
@@ -261,7 +262,7 @@ def test_rules_published_under_load_drop_no_request_and_reach_the_workers(tmp_pa
         "SCREENING_LOG_LEVEL": "error",
     }
     key = key_for(environment)
-    leads = {name: f"password of {name}" for name in ("anna", "ben")}
+    leads = {"anna": "correct horse battery", "ben": "staple of many words"}
     store = Store(database)
     with store.write() as session:
         for name, password in leads.items():
@@ -281,6 +282,7 @@ def test_rules_published_under_load_drop_no_request_and_reach_the_workers(tmp_pa
         tokens = {
             name: running.ask("/v1/login", {"name": name, "password": password})[1]["token"] for name, password in leads.items()
         }
+        until(lambda: running.ask("/readyz")[0] == 200)
         shipped = running.ask("/v1/rules", token=tokens["anna"])[1]["lexicon"]
         for thread in threads:
             thread.start()
