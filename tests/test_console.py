@@ -31,7 +31,7 @@ def test_both_catalogues_have_the_same_keys() -> None:
 
 
 def test_places_in_texts_are_the_same() -> None:
-    places = [{key: set(re.findall(r"\{(\w+)", text)) for key, text in words.catalogue(one).items()} for one in words.LANGUAGES]
+    places = [{key: set(re.findall(r"\{([a-z_]+)\}", text)) for key, text in words.catalogue(one).items()} for one in words.LANGUAGES]
     assert places[0] == places[1]
 
 
@@ -115,6 +115,22 @@ def test_a_websocket_needs_its_own_origin_and_a_session(framed: "TestClient") ->
             pass
         assert refused.value.code == 1008
     assert framed.get(SOCKET.replace("websocket", "polling"), headers=own).status_code == 403
+
+
+def test_a_websocket_joins_no_page_of_another_session(framed: "TestClient") -> None:
+    from starlette.websockets import WebSocketDisconnect
+
+    anna, ben = (f"{COOKIE}={session_of(framed, role)}" for role in ("reviewer", "lead"))
+    page = framed.get("/console/", headers={"cookie": anna}).text
+    (client_id,) = re.findall(r"'client_id': '([^']+)'", page)
+    url = SOCKET.replace("client_id=none", f"client_id={client_id}")
+    with (
+        pytest.raises(WebSocketDisconnect),
+        framed.websocket_connect(url, headers={"origin": "http://testserver", "cookie": ben}),
+    ):
+        pass
+    with framed.websocket_connect(url, headers={"origin": "http://testserver", "cookie": anna}) as socket:
+        assert socket.receive_text().startswith('0{"sid"')
 
 
 def test_pages_run_no_foreign_and_no_inline_script(framed: "TestClient") -> None:

@@ -12,7 +12,7 @@ const HOLD_AFTER = 350; // running through the queue with j and k claims nothing
 const RENEW = 4 * 60 * 1000;
 const KEPT_VIEWS = 8;
 
-const state = { view: null, claims: new Map(), views: new Map(), aside: new Set(), done: JSON.parse(sessionStorage.getItem(DONE) ?? "[]"), focused: null, clean: false };
+const state = { view: null, claims: new Map(), views: new Map(), aside: new Set(), saving: new Map(), done: JSON.parse(sessionStorage.getItem(DONE) ?? "[]"), focused: null, clean: false };
 let queue;
 let given;
 
@@ -172,8 +172,10 @@ async function submit() {
   if (next) open(next.id);
   else if (queue.cursor) load(queue.cursor).then(() => (queue.items.length ? open(queue.items[0].id) : finished()));
   else finished();
+  const saving = askKept("decide", { candidate: candidate.id, decision: made });
+  state.saving.set(candidate.id, saving);
   try {
-    const answer = await askKept("decide", { candidate: candidate.id, decision: made });
+    const answer = await saving;
     entry.decisions = answer.decisions;
     forget(candidate.id);
     keepDone();
@@ -185,16 +187,19 @@ async function submit() {
     keepDone();
     progress();
     notice(t("not_saved", { what: item?.title ?? candidate.title, why: refusal.message }), "bad");
+  } finally {
+    state.saving.delete(candidate.id);
   }
 }
 
 async function undo() {
-  const last = state.done.at(-1);
   const candidate = state.view && candidateOf(state.view);
-  const shown = candidate?.status === "decided" ? { candidate: candidate.id, decisions: [candidate.decided.decision_id] } : last;
-  if (!shown?.decisions) return;
+  const shown = candidate?.status === "decided" ? { candidate: candidate.id } : state.done.at(-1);
+  if (!shown) return;
   try {
-    await ask("undo", { candidate: shown.candidate, decisions: shown.decisions });
+    await state.saving.get(shown.candidate);
+    const decided = async () => candidateOf(await ask("open", { candidate: shown.candidate })).decided.decision_id;
+    await ask("undo", { candidate: shown.candidate, decisions: shown.decisions ?? [await decided()] });
     state.done = state.done.filter((one) => one.candidate !== shown.candidate);
     state.aside.delete(shown.candidate);
     keepDone();
@@ -393,7 +398,11 @@ async function start() {
   watchWords();
   listen(act);
   setInterval(() => state.view && state.claims.get(state.view.candidate)?.until && hold(state.view), RENEW);
-  await resend().catch(problem);
+  await resend((message, answer) => {
+    const entry = state.done.find((one) => one.candidate === message.given.candidate);
+    if (entry) entry.decisions = answer.decisions;
+    keepDone();
+  }).catch(problem);
   const wanted = new URLSearchParams(location.search);
   if (wanted.has("conversation")) await openConversation(wanted.get("conversation"));
   else if (wanted.has("candidate")) await open(Number(wanted.get("candidate")));
