@@ -48,7 +48,15 @@ const sum = (one) => LEVELS.reduce((total, level) => total + one.levels[level], 
 const whose = (name, t) => (t(`of.${name}`) === `of.${name}` ? name : t(`of.${name}`)); // a profile's own limit
 const percent = (share) => `${(100 * share).toFixed(1)}%`;
 
-export const charts = (data, t) => [
+// Cards stand two in a row: one that would stand alone takes the whole row.
+export const charts = (data, t) => {
+  const made = all(data, t);
+  const halves = made.filter((one) => !one.full);
+  if (halves.length % 2) halves.at(-1).full = true;
+  return made;
+};
+
+const all = (data, t) => [
   overTime(data.incidents, t),
   byClause(data.incidents, t),
   pareto("vendors", data.incidents.vendors, data.incidents.total, t, { empty: t("no_incidents"), key: "vendor" }),
@@ -90,7 +98,7 @@ const byClause = (incidents, t) => {
     title: t("by_clause"),
     note: `n=${number(incidents.total)}`,
     empty: t("no_incidents"),
-    height: Math.max(120, 52 + row * list.length),
+    height: Math.max(280, 52 + row * list.length),
     columns: [t("standard"), t("clause"), t("title"), ...LEVELS.map((level) => t("level", { level }))],
     rows: list.map((one) => [one.standard, one.name, one.title, ...LEVELS.map((level) => one.levels[level])]),
     option: (colours) => ({
@@ -165,7 +173,7 @@ const confirmation = (judged, t) => {
     title: t("confirmation"),
     note: [`n=${number(total)}`, t("wilson"), judged.length > list.length ? t("top", { shown: list.length, count: judged.length }) : ""].filter(Boolean).join(t("comma")),
     empty: t("no_decisions"),
-    height: Math.max(150, 44 + row * list.length),
+    height: Math.max(230, 44 + row * list.length),
     columns: [t("source"), t("rule"), t("version"), t("signal"), t("confirmed_count"), t("rejected_count"), t("unsure_count"), t("precision"), t("low"), t("high")],
     rows: judged.map((one) => [one.source, one.id, one.version, one.signal, one.confirmed, one.rejected, one.unsure, one.precision, one.low, one.high]),
     option: (colours) => ({
@@ -204,7 +212,7 @@ const confirmation = (judged, t) => {
 };
 
 const response = (one, t) => {
-  const span = (i) => (i + 1 < one.edges.length ? `${duration(one.edges[i], t)}–${duration(one.edges[i + 1], t)}` : t("beyond", { from: duration(one.edges[i], t) }));
+  const span = (i) => (i + 1 < one.edges.length ? range(one.edges[i], one.edges[i + 1], t) : t("beyond", { from: duration(one.edges[i], t) }));
   const least = Math.min(...one.limits.map((limit) => limit.value));
   const over = one.limits.map((limit) => t("over_limit", { value: duration(limit.value, t), source: whose(limit.source, t), share: percent(limit.over / one.total) }));
   return {
@@ -232,6 +240,8 @@ const response = (one, t) => {
   };
 };
 
+const unit = (seconds) => (seconds < 60 ? 1 : seconds < 3600 ? 60 : 3600);
+const range = (from, to, t) => (unit(from) === unit(to) || from === 0 ? `${from / unit(to)}–${duration(to, t)}` : `${duration(from, t)}–${duration(to, t)}`);
 const duration = (seconds, t) => (seconds < 60 ? t("seconds", { count: seconds }) : seconds < 3600 ? t("minutes", { count: seconds / 60 }) : t("hours", { count: seconds / 3600 }));
 
 const rates = (list, t) => {
