@@ -25,18 +25,19 @@ from tests.reviewing import ABUSE, BEGIN, DIVERSION, IMPATIENCE, SHIRKING, chat,
 
 HOSTILE = '<script>window.pwned=1</script><img src=x onerror="window.pwned=2"> {{ 7*7 }} ${7*7} </div><b>粗体</b>'
 EMOJI = "👨‍👩‍👧 亲，" + DIVERSION + "，不是这里😀"
-SWITCH = """() => new Promise((done) => {
+# Whether Enter shows the next one before anything else can happen, and the milliseconds until it is painted beyond an idle frame.
+SWITCH = """async () => {
+  const painted = () => new Promise((done) => requestAnimationFrame(() => setTimeout(() => done(performance.now()), 0)));
+  await painted();
+  let started = performance.now();
+  const idle = (await painted()) - started;
   const name = () => document.querySelector("#facts h2")?.textContent;
   const before = name();
-  const started = performance.now();
-  const watch = new MutationObserver(() => {
-    if (name() === before) return;
-    watch.disconnect();
-    requestAnimationFrame(() => done(performance.now() - started));
-  });
-  watch.observe(document.getElementById("facts"), { childList: true });
+  started = performance.now();
   document.dispatchEvent(new KeyboardEvent("keydown", { key: "Enter", bubbles: true }));
-})"""
+  const atOnce = name() !== before;
+  return { atOnce, took: (await painted()) - started - idle };
+}"""
 
 
 @pytest.fixture
@@ -201,7 +202,8 @@ class TestInTheBrowser:
         assert {one.reason for one in made if one.verdict == "rejected"} == {"rule_too_wide"}
         assert all((one.level, one.severe) == ("B", True) for one in made[2::4])
         assert made[0].note == "客户明确拒绝"
-        assert statistics.median(took) < 100, took
+        assert all(one["atOnce"] for one in took)  # nobody waits for the service
+        assert statistics.median(one["took"] for one in took) < 100, took
         page.keyboard.press("z")
         page.wait_for_selector(".notice-good")
         assert shown(page) == seen[-1]

@@ -8,6 +8,7 @@ import { candidateOf, change, draft, forget, judgement, REASONS, showDecision, s
 import { listen, showHelp } from "./triage_keys.js";
 
 const DONE = "triage_done";
+const PRESENT = "triage_present"; // what one holds is in no list of the open: a page that is loaded again goes on with it
 const HOLD_AFTER = 350; // running through the queue with j and k claims nothing
 const RENEW = 4 * 60 * 1000;
 const KEPT_VIEWS = 8;
@@ -26,7 +27,7 @@ function progress() {
   showProgress(state.done.length, queue.counts?.status.open ?? 0, queue.counts?.limit ?? 0);
 }
 
-async function load(cursor) {
+async function load(cursor, keep = false) {
   try {
     const answer = await ask("queue", { ...queue.wanted, ...(cursor ? { cursor } : {}) });
     answer.items = answer.items.filter((item) => !state.aside.has(item.id));
@@ -34,7 +35,7 @@ async function load(cursor) {
     progress();
     if (cursor) return;
     const present = state.view?.candidate;
-    if (present && queue.at(present) >= 0) queue.select(present);
+    if (state.view && (keep || queue.at(present) >= 0)) queue.select(present);
     else if (queue.items.length) await open(queue.items[0].id);
     else finished();
   } catch (refusal) {
@@ -74,6 +75,7 @@ async function open(id) {
 function show(view) {
   leave();
   state.view = view;
+  sessionStorage.setItem(PRESENT, view.candidate ?? "");
   state.focused = null;
   state.clean = false;
   pressed("clean", false);
@@ -120,6 +122,7 @@ function finished() {
   leave();
   state.view = null;
   opening = null;
+  sessionStorage.removeItem(PRESENT);
   for (const id of ["facts", "turns", "decision"]) document.getElementById(id).replaceChildren();
   earlier(true);
   const button = (key, act) => el("button", { type: "button", class: "plain", onclick: act }, t(key));
@@ -406,7 +409,19 @@ async function start() {
   const wanted = new URLSearchParams(location.search);
   if (wanted.has("conversation")) await openConversation(wanted.get("conversation"));
   else if (wanted.has("candidate")) await open(Number(wanted.get("candidate")));
-  await load(null);
+  else await goOn();
+  await load(null, true);
+}
+
+async function goOn() {
+  const present = Number(sessionStorage.getItem(PRESENT));
+  if (!present) return;
+  try {
+    const view = await viewOf(present);
+    if (["open", "claimed"].includes(candidateOf(view).status)) show(view);
+  } catch {
+    sessionStorage.removeItem(PRESENT);
+  }
 }
 
 (function wait() {
