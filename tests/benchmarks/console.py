@@ -17,6 +17,7 @@ import sys
 import tempfile
 import threading
 import time
+import urllib.error
 import urllib.request
 from pathlib import Path
 from typing import Any
@@ -105,6 +106,13 @@ async def measure(address: str, tokens: list[str], numbers: list[int], decisions
     return found
 
 
+def _ready(address: str) -> bool:
+    try:
+        return bool(urllib.request.urlopen(f"{address}/readyz", timeout=60).status == 200)
+    except urllib.error.HTTPError:
+        return False
+
+
 def run(reviewers: int = 30, decisions: int = 5) -> dict[str, list[float]]:
     """Serve a store filled for it from a process of its own, and measure."""
     with tempfile.TemporaryDirectory() as folder:
@@ -144,6 +152,8 @@ def run(reviewers: int = 30, decisions: int = 5) -> dict[str, list[float]]:
         try:
             address = next(line.split()[-1] for line in served.stderr if line.startswith("listening on"))
             threading.Thread(target=served.stderr.read, daemon=True).start()
+            while not _ready(address):
+                time.sleep(0.2)
             return asyncio.run(measure(address, tokens, numbers, decisions))
         finally:
             served.terminate()
