@@ -107,6 +107,8 @@ def _serve_demo(settings: "Settings") -> None:
 
     def ready(address: str) -> None:
         typer.echo(f"{address}  {made.conversations} sample conversations; its documents: {address}/docs")
+        if settings.console:
+            typer.echo(f"console   {address}/console/")
         for name, password in made.passwords.items():
             typer.echo(f"login     demo-{name}  {password}")
         typer.echo(f"API key   {made.key}")

@@ -12,6 +12,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 
 from api import carry_over, measures
+from api.clock import from_datetime
 from api.settings import Settings
 from api.store.base import Base
 from api.store.bodies import Bodies
@@ -78,7 +79,7 @@ def add(session: Session, results: Sequence[Result], keeping: Keeping, at: int) 
     ]
     if flags:
         session.execute(insert(table_of(StoredFlag)), flags)
-    occurred = _occurred(session, [result.conversation_id for result in results])
+    occurred = _occurred(session, results, keeping.zone)
     _add_candidates(session, list(zip(ids, results, strict=True)), occurred, keeping, at)
     counted = [measures.Counted(one.conversation_id, one.conversation, occurred[one.conversation_id]) for one in results]
     measures.keep(session, counted, keeping.zone)
@@ -182,12 +183,21 @@ def _add_candidates(
         session.execute(insert(table_of(CandidateSignal)), links)
 
 
-def _occurred(session: Session, ids: Sequence[int]) -> dict[int, int]:
-    """When conversations began, else when they came in."""
-    if not ids:
+def _occurred(session: Session, results: Sequence[Result], zone: tzinfo) -> dict[int, int]:
+    """When conversations began, else when their first timed turn was, else when they came in."""
+    if not results:
         return {}
-    when = func.coalesce(StoredConversation.started_at, StoredConversation.created_at)
-    return {row[0]: row[1] for row in session.execute(select(StoredConversation.id, when).where(StoredConversation.id.in_(ids)))}
+    columns = (StoredConversation.id, StoredConversation.started_at, StoredConversation.created_at)
+    ids = [result.conversation_id for result in results]
+    rows = {row[0]: row for row in session.execute(select(*columns).where(StoredConversation.id.in_(ids)))}
+    found = {}
+    for result in results:
+        _, started, created = rows[result.conversation_id]
+        first = next((turn.at for turn in result.conversation.turns if turn.at is not None), None)
+        if started is None and first is not None:
+            started = from_datetime(first if first.tzinfo is not None else first.replace(tzinfo=zone))
+        found[result.conversation_id] = created if started is None else started
+    return found
 
 
 def _candidate(

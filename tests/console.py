@@ -52,8 +52,11 @@ class Console:
     ) -> Page:
         """A page in a browser of its own; what its console says goes to `problems`."""
         context = self._browser.new_context(viewport={"width": size[0], "height": size[1]})
-        cookies = {COOKIE: token or self.user(role), "console_language": language, "console_theme": theme}
-        context.add_cookies([{"name": name, "value": value, "url": self.address} for name, value in cookies.items()])
+        cookies = {COOKIE: (token or self.user(role), "/"), "console_language": (language, "/console")}
+        cookies["console_theme"] = (theme, "/console")  # these two as the console's own script sets them
+        host = self.address.removeprefix("http://").partition(":")[0]
+        given = [{"name": name, "value": value, "domain": host, "path": place} for name, (value, place) in cookies.items()]
+        context.add_cookies(given)  # type: ignore[arg-type]
         page = context.new_page()
         page.set_default_timeout(45_000)
         page.on("console", lambda message: self.problems.append(message.text) if message.type in ("error", "warning") else None)

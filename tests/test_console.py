@@ -31,7 +31,9 @@ def test_both_catalogues_have_the_same_keys() -> None:
 
 
 def test_places_in_texts_are_the_same() -> None:
-    places = [{key: set(re.findall(r"\{(\w+)", text)) for key, text in words.catalogue(one).items()} for one in words.LANGUAGES]
+    places = [
+        {key: set(re.findall(r"\{([a-z_]+)\}", text)) for key, text in words.catalogue(one).items()} for one in words.LANGUAGES
+    ]
     assert places[0] == places[1]
 
 
@@ -94,6 +96,7 @@ def session_of(client: "TestClient", role: str) -> str:
     return users.login(service, role, PASSWORD, "test")[1].shown
 
 
+UPGRADE = {"upgrade": "websocket", "connection": "Upgrade"}  # the test client leaves it out
 SOCKET = "/console/_nicegui_ws/socket.io/?EIO=4&transport=websocket&client_id=none"
 
 
@@ -101,20 +104,36 @@ def test_a_websocket_needs_its_own_origin_and_a_session(framed: "TestClient") ->
     from starlette.websockets import WebSocketDisconnect
 
     token = session_of(framed, "reviewer")
-    own = {"origin": "http://testserver", "cookie": f"{COOKIE}={token}"}
+    own = UPGRADE | {"origin": "http://testserver", "cookie": f"{COOKIE}={token}"}
     with framed.websocket_connect(SOCKET, headers=own) as socket:
         assert socket.receive_text().startswith('0{"sid"')
     for headers in (
         own | {"origin": "https://elsewhere.example"},
         own | {"origin": "null"},
-        {"cookie": own["cookie"]},
-        {"origin": own["origin"]},
+        UPGRADE | {"cookie": own["cookie"]},
+        UPGRADE | {"origin": own["origin"]},
         own | {"cookie": f"{COOKIE}=ss_made_up"},
     ):
         with pytest.raises(WebSocketDisconnect) as refused, framed.websocket_connect(SOCKET, headers=headers):
             pass
         assert refused.value.code == 1008
     assert framed.get(SOCKET.replace("websocket", "polling"), headers=own).status_code == 403
+
+
+def test_a_websocket_joins_no_page_of_another_session(framed: "TestClient") -> None:
+    from starlette.websockets import WebSocketDisconnect
+
+    anna, ben = (f"{COOKIE}={session_of(framed, role)}" for role in ("reviewer", "lead"))
+    page = framed.get("/console/", headers={"cookie": anna}).text
+    (client_id,) = re.findall(r"'client_id': '([^']+)'", page)
+    url = SOCKET.replace("client_id=none", f"client_id={client_id}")
+    with (
+        pytest.raises(WebSocketDisconnect),
+        framed.websocket_connect(url, headers=UPGRADE | {"origin": "http://testserver", "cookie": ben}),
+    ):
+        pass
+    with framed.websocket_connect(url, headers=UPGRADE | {"origin": "http://testserver", "cookie": anna}) as socket:
+        assert socket.receive_text().startswith('0{"sid"')
 
 
 def test_pages_run_no_foreign_and_no_inline_script(framed: "TestClient") -> None:
@@ -149,7 +168,7 @@ def test_whoever_may_not_is_told_so(framed: "TestClient") -> None:
     assert "data-given" not in answer.text
 
 
-def test_an_api_worker_without_console_does_not_load_nicegui(client: "TestClient") -> None:
+def test_an_api_worker_without_console_does_not_load_nicegui(client: "TestClient", tmp_path: Path) -> None:
     assert client.get("/console/").status_code == 404
-    code = "import sys; import api.app, api.settings; api.app.create_app(api.settings.Settings(demo=True, console=False, database='sqlite://')); sys.exit('nicegui' in sys.modules)"
-    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+    code = "import sys; import api.app, api.settings; api.app.create_app(api.settings.Settings(demo=True, console=False, database=sys.argv[1])); sys.exit('nicegui' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code, f"sqlite:///{tmp_path / 'worker.db'}"], check=False).returncode == 0

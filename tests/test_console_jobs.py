@@ -40,7 +40,7 @@ def test_an_xlsx_is_mapped_by_hand_screened_and_its_results_opened(console: Cons
     file.write_bytes(workbook())
     page.set_input_files("#job-file", file)
     page.wait_for_selector(".preview")
-    assert "单号, 谁说的, 说了什么, 几点, 打分" in page.inner_text(".preview-problem")  # the columns that exist
+    assert "表里有：单号，谁说的，说了什么，几点，打分" in page.inner_text(".preview-problem")  # the columns that exist
     assert page.is_disabled(".start")
     for field, title in (("id", "单号"), ("role", "谁说的"), ("text", "说了什么"), ("at", "几点")):
         page.select_option(f"#map-{field}", title)

@@ -6,7 +6,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from playwright.sync_api import Page
+from playwright.sync_api import CDPSession, Page
 from sqlalchemy import select
 
 from api.access import Principal
@@ -25,18 +25,22 @@ from tests.reviewing import ABUSE, BEGIN, DIVERSION, IMPATIENCE, SHIRKING, chat,
 
 HOSTILE = '<script>window.pwned=1</script><img src=x onerror="window.pwned=2"> {{ 7*7 }} ${7*7} </div><b>粗体</b>'
 EMOJI = "👨‍👩‍👧 亲，" + DIVERSION + "，不是这里😀"
-SWITCH = """() => new Promise((done) => {
+# Presses Enter: whether the next one is shown before anything else can happen; answers once it is painted.
+SWITCH = """async () => {
   const name = () => document.querySelector("#facts h2")?.textContent;
   const before = name();
-  const started = performance.now();
-  const watch = new MutationObserver(() => {
-    if (name() === before) return;
-    watch.disconnect();
-    requestAnimationFrame(() => done(performance.now() - started));
-  });
-  watch.observe(document.getElementById("facts"), { childList: true });
   document.dispatchEvent(new KeyboardEvent("keydown", { key: "Enter", bubbles: true }));
-})"""
+  const atOnce = name() !== before;
+  await new Promise((done) => requestAnimationFrame(() => setTimeout(done, 0)));
+  return atOnce;
+}"""
+
+
+def worked(devtools: CDPSession) -> float:
+    """The milliseconds of processor time that the page's thread has used: what other processes take does not count."""
+    return next(
+        1000 * one["value"] for one in devtools.send("Performance.getMetrics")["metrics"] if one["name"] == "TaskDuration"
+    )
 
 
 @pytest.fixture
@@ -182,6 +186,8 @@ class TestInTheBrowser:
         fill(console, screener, [chat(f"c-{i}", said[i % 4], agent_id=f"a{i}", hours=i) for i in range(12)])
         page = console.page("/")
         ready(page)
+        devtools = page.context.new_cdp_session(page)
+        devtools.send("Performance.enable", {"timeDomain": "threadTicks"})
         seen, took = [], []
         for i in range(10):
             seen.append(shown(page))
@@ -192,8 +198,10 @@ class TestInTheBrowser:
                 page.keyboard.press("e")
                 page.keyboard.type("客户明确拒绝")
                 page.keyboard.press("Escape")
-            page.wait_for_timeout(250)  # a reviewer reads; the next one is fetched meanwhile
-            took.append(page.evaluate(SWITCH))
+            page.wait_for_timeout(1500)  # a reviewer reads; the next one is fetched meanwhile
+            before = worked(devtools)
+            assert page.evaluate(SWITCH)  # nobody waits for the service
+            took.append(worked(devtools) - before)
         page.wait_for_function("JSON.parse(sessionStorage.triage_outbox).length === 0")
         made = decisions(console)
         assert len(seen) == len(set(seen)) == len(made) == 10
@@ -201,10 +209,10 @@ class TestInTheBrowser:
         assert {one.reason for one in made if one.verdict == "rejected"} == {"rule_too_wide"}
         assert all((one.level, one.severe) == ("B", True) for one in made[2::4])
         assert made[0].note == "客户明确拒绝"
-        assert statistics.median(took) < 100, took
+        assert 0 < statistics.median(took) < 100, took
         page.keyboard.press("z")
-        page.wait_for_selector(".notice-good")
-        assert shown(page) == seen[-1]
+        page.wait_for_function("(name) => document.querySelector('#facts h2').textContent === name", arg=seen[-1])
+        page.wait_for_selector("#decision .standing.mine")
 
     def test_the_end_of_the_queue_says_what_to_do(self, console: Console, screener: Screener) -> None:
         fill(console, screener, [chat("c-1", DIVERSION)])

@@ -159,7 +159,7 @@ def test_figures_follow_the_revision_in_force(store: Store, screener: Screener) 
 
 def test_the_endpoints(client: TestClient, as_user: Headers, as_key: Headers) -> None:
     key = as_key("ingest")
-    for one in (chat("c1", ABUSE, vendor_id="v1", agent_id="a1"), timed("c2", 40, attributes={"rating": "satisfied"})):
+    for one in (chat("c1", ABUSE, vendor_id="v1", agent_id="a1"), timed("c2", 25, attributes={"rating": "satisfied"})):
         assert client.post("/v1/conversations", content=msgspec.json.encode(one), headers=key).status_code == 201
     reviewer = as_user("reviewer")
     query = {"since": "2026-03-01", "until": "2026-03-02"}
@@ -168,7 +168,7 @@ def test_the_endpoints(client: TestClient, as_user: Headers, as_key: Headers) ->
     assert [(one["title"], one["levels"]["A"]) for one in found["clauses"]] == [("态度恶劣", 1)]
     levels = client.get("/v1/statistics/service", params=query, headers=reviewer).json()
     assert [(one["measure"], one["hits"], one["total"]) for one in levels["rates"] if one["total"]] == [("satisfied", 1, 1)] * 2
-    assert levels["responses"][0]["counts"][4] == 1
+    assert levels["responses"][0]["counts"][3] == 1
     for path in ("incidents", "service"):
         refused(client.get(f"/v1/statistics/{path}", params=query, headers=as_user("vendor", vendor="v1")), 403, "forbidden")
         for bad, field in (

@@ -4,10 +4,13 @@ NiceGUI answers any Origin and any visitor; here a websocket needs the Origin of
 """
 
 import secrets
-from http.cookies import CookieError, SimpleCookie
+from collections.abc import Callable
+from typing import Any
 
 from fastapi.concurrency import run_in_threadpool
+from nicegui import Client, core
 from starlette.datastructures import Headers, MutableHeaders
+from starlette.requests import HTTPConnection
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from api import access
@@ -47,14 +50,13 @@ class Guard:
             await self._page(scope, receive, send)
 
     async def _logged_in(self, scope: Scope) -> bool:
-        try:
-            morsel = SimpleCookie(Headers(scope=scope).get("cookie", "")).get(access.COOKIE)
-        except CookieError:
+        connection = HTTPConnection(scope)
+        token = connection.cookies.get(access.COOKIE)
+        client_id = connection.query_params.get("client_id", "")
+        if token is None or not _shares_session(client_id, token):
             return False
-        if morsel is None:
-            return False
         try:
-            await run_in_threadpool(access.by_session, self._service, access.digest(morsel.value), self._service.clock())
+            await run_in_threadpool(access.by_session, self._service, access.digest(token), self._service.clock())
         except ApiError:
             return False
         return True
@@ -87,6 +89,38 @@ class Guard:
             await send(message)
 
         await self._app(scope, receive, sending)
+
+
+def bind_sockets() -> None:
+    """Let a websocket act for the page alone that it joined, and join pages of its own session alone.
+
+    NiceGUI takes any page's id from any websocket.
+    """
+    handlers = core.sio.handlers["/"]
+    for name in ("event", "javascript_response", "ack", "log"):
+        core.sio.on(name, _for_joined(handlers[name]))
+    join = handlers["handshake"]
+
+    async def handshake(sid: str, message: Any) -> bool:
+        cookies = HTTPConnection(core.sio.get_environ(sid)["asgi.scope"]).cookies
+        shared = isinstance(message, dict) and _shares_session(message.get("client_id", ""), cookies.get(access.COOKIE))
+        return shared and await join(sid, message)
+
+    core.sio.on("handshake", handshake)
+
+
+def _for_joined(handler: Callable[[str, Any], None]) -> Callable[[str, Any], None]:
+    def handled(sid: str, message: Any) -> None:
+        if isinstance(message, dict) and message.get("client_id") in core.sio.rooms(sid):
+            handler(sid, message)
+
+    return handled
+
+
+def _shares_session(client_id: str, token: str | None) -> bool:
+    """Whether a page was loaded with this session; a page that is gone is nobody's, and NiceGUI refuses it."""
+    client = Client.instances.get(client_id)
+    return client is None or client.request.cookies.get(access.COOKIE) == token
 
 
 def _own(scope: Scope) -> bool:

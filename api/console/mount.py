@@ -1,5 +1,6 @@
 """Mounts the console on the service's application. NiceGUI is one per process, and so is the console."""
 
+import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from functools import cache
@@ -13,12 +14,12 @@ from nicegui import core
 from nicegui.middlewares import SetCacheControlMiddleware
 from starlette.middleware.gzip import GZipMiddleware
 
-from api.console.guard import Guard
+from api.console.guard import Guard, bind_sockets
 from api.console.words import DEFAULT
 from api.wiring import Service
 
 PATH = "/console"
-PAGES = ("triage", "rules", "rule_edit", "rule_versions", "back_tests", "users", "audit", "jobs", "dashboard")
+PAGES = ("triage", "rules", "rule_edit", "rule_versions", "back_tests", "users", "audit", "jobs", "dashboard", "standards")
 _RECONNECT_SECONDS = 60.0  # so long a page waits for a browser whose connection dropped
 
 
@@ -56,6 +57,9 @@ def _configured() -> None:
         show_welcome_message=False,
         markdown=False,
     )
+    bind_sockets()
+    # uvicorn's line on a websocket holds its query, and with it the page's id
+    logging.getLogger("uvicorn.error").addFilter(lambda record: "WebSocket" not in str(record.msg))
     nicegui_app.add_middleware(SetCacheControlMiddleware)
     nicegui_app.add_static_files("/static", str(resources.files("api.console") / "static"), max_cache_age=0)
     import_module("api.console.login")

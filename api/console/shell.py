@@ -15,6 +15,7 @@ from nicegui import ui
 from starlette.requests import Request
 from starlette.responses import Response
 
+from api import access
 from api.access import Action, Principal
 from api.console.visitor import Visitor, visitor_of
 from api.console.words import LANGUAGES
@@ -76,10 +77,11 @@ def page(path: str, key: str, action: Action, *, styles: tuple[str, ...] = (), w
                     return RedirectResponse(f"{ROOT}/login?next={request.url.path}", 303)
                 raise
             with frame(visitor, principal, key, styles=styles, wide=wide):
-                if action in principal.actions:
+                try:
+                    access.check(principal, action)
                     await body(visitor, principal)
-                else:
-                    failure(visitor, ApiError(403, "forbidden", ""))
+                except ApiError as error:
+                    failure(visitor, error)
             return None
 
         built.__annotations__ = {"request": Request, "return": Any}

@@ -61,11 +61,12 @@ def preview(service: Service, parameters: Parameters) -> Preview:
             problem = None if inputs else "the file holds no conversations"
         except InputError as error:
             inputs, problem = [], str(error)
+            profile = profile or _nearest(head.titles)
     return Preview(
         titles=head.titles,
         rows=[[_shown(cell) for cell in row] for row in head.rows],
         sheets=head.sheets,
-        ready=parameters.columns if parameters.columns in mapping.READY else _ready(profile),
+        ready=None if problem else parameters.columns if parameters.columns in mapping.READY else _ready(profile),
         profile=profile,
         fields=_present({} if profile is None else profile.columns, head.titles),
         attributes=_present({} if profile is None else profile.attributes, head.titles),
@@ -87,6 +88,13 @@ def _head(path: Path, parameters: Parameters, profile: ColumnProfile | None) -> 
         if profile is None:
             raise
         return peek.head(path, parameters.name, parameters.format, None, ROWS)  # a wrong sheet or delimiter: show what is there
+
+
+def _nearest(titles: Sequence[str]) -> ColumnProfile | None:
+    """The ready profile that knows most of the titles: what it knows need not be chosen by hand."""
+    known = {name: len(_present(profile.columns, titles)) for name in mapping.READY if (profile := mapping.load(name)).header}
+    best = max(known, key=known.__getitem__)
+    return mapping.load(best) if known[best] else None
 
 
 def _ready(profile: ColumnProfile | None) -> str | None:

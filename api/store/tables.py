@@ -113,7 +113,7 @@ class StoredCandidate(Base):
     """Candidate `n` of a screening, with everything the review queue filters and sorts by.
 
     `flags` is the JSON list of flag numbers it rests on; their words stand in the body. `occurred_at` is the start
-    of the conversation (else when it came in). `decided_*` is the verdict in force and `decision_id` the decision it comes from (perhaps
+    of the conversation (else its first timed turn, else when it came in). `decided_*` is the verdict in force and `decision_id` the decision it comes from (perhaps
     one on the same words in an earlier screening); the machine's own level and clause never change.
     """
 

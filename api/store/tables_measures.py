@@ -11,7 +11,7 @@ RATINGS = ("satisfied", "neutral", "dissatisfied")
 class Measures(Base):
     """One conversation's figures; null where its content does not tell. Seconds to the first and the mean human reply.
 
-    `occurred_at` is the start of the conversation, else when it came in.
+    `occurred_at` is as in `StoredCandidate`.
     """
 
     __tablename__ = "measures"

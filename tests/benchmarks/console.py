@@ -15,11 +15,14 @@ import statistics
 import subprocess
 import sys
 import tempfile
+import threading
 import time
+import urllib.error
 import urllib.request
 from pathlib import Path
 from typing import Any
 
+from sqlalchemy import select
 from websockets.asyncio.client import ClientConnection, connect
 
 from api import users
@@ -28,6 +31,7 @@ from api.clock import system_clock
 from api.serving import prepare_demo
 from api.settings import Settings
 from api.store.engine import Store
+from api.store.tables import StoredCandidate, StoredConversation
 from api.wiring import open_screener
 from screening.types import Conversation, Turn
 from tests.reviewing import kept
@@ -48,11 +52,9 @@ class Reviewer:
         headers = {"Cookie": f"{COOKIE}={self.token}"}
         request = urllib.request.Request(f"{self.address}/console/", headers=headers)
         page = await asyncio.to_thread(lambda: urllib.request.urlopen(request, timeout=60).read().decode())
-        (query,) = re.findall(r"query: (\{.*?\}),\n", page)
-        self.client_id = json.loads(query)["client_id"]
+        (self.client_id,) = re.findall(r"'client_id': '([^']+)'", page)
         # the layout's listener of the page's messages, out of the elements that the page is drawn from
-        (listener,) = re.findall(r'"type":"triage".*?"listener_id":"([^"]+)"|"listener_id":"([^"]+)"[^}]*"type":"triage"', page)
-        self.listener = listener[0] or listener[1]
+        (self.listener,) = re.findall(r'"listener_id":"([^"]+)","type":"triage"', page)
         url = self.address.replace("http", "ws") + "/console/_nicegui_ws/socket.io/?EIO=4&transport=websocket&next_message_id=0"
         url += f"&implicit_handshake=true&client_id={self.client_id}&document_id={secrets.token_hex(8)}&tab_id={secrets.token_hex(8)}"
         self.socket: ClientConnection = await connect(url, additional_headers=headers, origin=self.address, max_size=None)  # type: ignore[arg-type]
@@ -104,6 +106,13 @@ async def measure(address: str, tokens: list[str], numbers: list[int], decisions
     return found
 
 
+def _ready(address: str) -> bool:
+    try:
+        return bool(urllib.request.urlopen(f"{address}/readyz", timeout=60).status == 200)
+    except urllib.error.HTTPError:
+        return False
+
+
 def run(reviewers: int = 30, decisions: int = 5) -> dict[str, list[float]]:
     """Serve a store filled for it from a process of its own, and measure."""
     with tempfile.TemporaryDirectory() as folder:
@@ -127,10 +136,6 @@ def run(reviewers: int = 30, decisions: int = 5) -> dict[str, list[float]]:
                 )
             tokens.append(users.login(service, f"r{i}", PASSWORD, "bench")[1].shown)
         with store.read() as session:
-            from sqlalchemy import select
-
-            from api.store.tables import StoredCandidate, StoredConversation
-
             own = StoredConversation.external_id.like("b-%")
             joined = select(StoredCandidate.id).join(StoredConversation, StoredConversation.id == StoredCandidate.conversation_id)
             numbers = list(session.scalars(joined.where(own)))
@@ -146,9 +151,9 @@ def run(reviewers: int = 30, decisions: int = 5) -> dict[str, list[float]]:
         assert served.stderr is not None
         try:
             address = next(line.split()[-1] for line in served.stderr if line.startswith("listening on"))
-            import threading
-
             threading.Thread(target=served.stderr.read, daemon=True).start()
+            while not _ready(address):
+                time.sleep(0.2)
             return asyncio.run(measure(address, tokens, numbers, decisions))
         finally:
             served.terminate()

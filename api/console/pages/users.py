@@ -62,6 +62,12 @@ def found(service: Service, principal: Principal) -> tuple[list[UserView], list[
     return users.list_users(service, principal), users.list_keys(service, principal)
 
 
+def _role(given: Given) -> Given:
+    """The role with its vendor; the form hides the vendor's field for other roles, whatever it holds."""
+    role = rule_form.text(given, "role")
+    return {"role": role or None, "vendor_id": (rule_form.text(given, "vendor_id") or None) if role == "vendor" else None}
+
+
 def _add_user(service: Service, principal: Principal, given: Given) -> object:
     body = NewUser.model_validate(
         {name: rule_form.text(given, name) or None for name in ("name", "role", "vendor_id")}
@@ -71,7 +77,7 @@ def _add_user(service: Service, principal: Principal, given: Given) -> object:
 
 
 def _change_user(service: Service, principal: Principal, given: Given) -> object:
-    body = UserChange.model_validate({name: rule_form.text(given, name) or None for name in ("role", "vendor_id")})
+    body = UserChange.model_validate(_role(given))
     return users.change_user(rule_form.text(given, "name"), body, service, principal)
 
 

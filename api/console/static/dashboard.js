@@ -50,11 +50,11 @@ whenThere("#dashboard", async (root, given) => {
     const query = new URLSearchParams(Object.entries(now).filter(([, value]) => value));
     try {
       const [incidents, service] = await Promise.all([ask("GET", `/v1/statistics/incidents?${query}`), ask("GET", `/v1/statistics/service?${query}`)]);
-      const judged = new URLSearchParams({ decided_from: incidents.since, decided_to: incidents.until, ...(now.vendor ? { vendor: now.vendor } : {}) });
+      const judged = new URLSearchParams({ decided_from: incidents.since, ...(now.vendor ? { vendor: now.vendor } : {}) });
       const precision = await ask("GET", `/v1/statistics/precision?${judged}`);
       if (mine !== turn) return; // a later question is under way
       warning.hidden = true;
-      draw(now, { incidents, service, precision: precision.items });
+      draw(now, { incidents, service, precision: precision.items, since: now.since });
     } catch (error) {
       if (mine === turn) problem(error);
     }

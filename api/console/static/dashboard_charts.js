@@ -48,17 +48,25 @@ const sum = (one) => LEVELS.reduce((total, level) => total + one.levels[level], 
 const whose = (name, t) => (t(`of.${name}`) === `of.${name}` ? name : t(`of.${name}`)); // a profile's own limit
 const percent = (share) => `${(100 * share).toFixed(1)}%`;
 
-export const charts = (data, t) => [
+// Cards stand two in a row: one that would stand alone takes the whole row.
+export const charts = (data, t) => {
+  const made = all(data, t);
+  const halves = made.filter((one) => !one.full);
+  if (halves.length % 2) halves.at(-1).full = true;
+  return made;
+};
+
+const all = (data, t) => [
   overTime(data.incidents, t),
   byClause(data.incidents, t),
-  pareto("vendors", data.incidents.vendors, data.incidents.total, t, { empty: t("no_incidents"), key: "vendor" }),
+  pareto("vendors", data.incidents.vendors, data.incidents.total, t, { empty: t("no_incidents"), key: "vendor", height: clauseHeight(data.incidents.clauses) }),
   pareto("agents", data.incidents.agents, data.incidents.total, t, {
     empty: t("no_incidents"),
     key: "agent",
     more: data.incidents.agent_count > data.incidents.agents.length ? t("top", { shown: data.incidents.agents.length, count: number(data.incidents.agent_count) }) : "",
   }),
   heat(data.incidents, t),
-  confirmation(data.precision, t),
+  confirmation(data.precision, data.since, t),
   ...data.service.responses.map((one) => response(one, t)),
   rates(data.service.rates, t),
 ];
@@ -82,6 +90,8 @@ const overTime = (incidents, t) => ({
   }),
 });
 
+const clauseHeight = (clauses) => Math.max(280, 52 + row * clauses.length);
+
 const byClause = (incidents, t) => {
   const list = incidents.clauses;
   const name = (one) => one.title ?? one.name;
@@ -90,7 +100,7 @@ const byClause = (incidents, t) => {
     title: t("by_clause"),
     note: `n=${number(incidents.total)}`,
     empty: t("no_incidents"),
-    height: Math.max(120, 52 + row * list.length),
+    height: clauseHeight(list),
     columns: [t("standard"), t("clause"), t("title"), ...LEVELS.map((level) => t("level", { level }))],
     rows: list.map((one) => [one.standard, one.name, one.title, ...LEVELS.map((level) => one.levels[level])]),
     option: (colours) => ({
@@ -104,7 +114,7 @@ const byClause = (incidents, t) => {
   };
 };
 
-const pareto = (name, list, total, t, { empty, key, more }) => {
+const pareto = (name, list, total, t, { empty, key, more, height = 280 }) => {
   let run = 0;
   const shares = list.map((one) => {
     run += sum(one);
@@ -115,7 +125,7 @@ const pareto = (name, list, total, t, { empty, key, more }) => {
     title: t(`by_${key}`),
     note: [`n=${number(total)}`, more].filter(Boolean).join(t("comma")),
     empty,
-    height: 280,
+    height,
     columns: [t(key), ...LEVELS.map((level) => t("level", { level })), t("cumulative")],
     rows: list.map((one, i) => [one.name ?? t("unknown"), ...LEVELS.map((level) => one.levels[level]), percent(shares[i])]),
     pick: (event) => (list[event.dataIndex]?.name ? { [key]: list[event.dataIndex].name } : null),
@@ -156,16 +166,17 @@ const heat = (incidents, t) => {
   };
 };
 
-const confirmation = (judged, t) => {
+const confirmation = (judged, since, t) => {
   const list = judged.filter((one) => one.confirmed + one.rejected > 0).slice(0, MOST_RULES);
   const total = judged.reduce((count, one) => count + one.confirmed + one.rejected, 0);
   const name = (one) => `${one.id} v${one.version}`;
   return {
     name: "confirmation",
     title: t("confirmation"),
-    note: [`n=${number(total)}`, t("wilson"), judged.length > list.length ? t("top", { shown: list.length, count: judged.length }) : ""].filter(Boolean).join(t("comma")),
+    note: [t("decided_since", { since }), `n=${number(total)}`, t("wilson"), judged.length > list.length ? t("top", { shown: list.length, count: judged.length }) : ""].filter(Boolean).join(t("comma")),
     empty: t("no_decisions"),
-    height: Math.max(150, 44 + row * list.length),
+    full: true,
+    height: Math.max(230, 44 + row * list.length),
     columns: [t("source"), t("rule"), t("version"), t("signal"), t("confirmed_count"), t("rejected_count"), t("unsure_count"), t("precision"), t("low"), t("high")],
     rows: judged.map((one) => [one.source, one.id, one.version, one.signal, one.confirmed, one.rejected, one.unsure, one.precision, one.low, one.high]),
     option: (colours) => ({
@@ -177,26 +188,35 @@ const confirmation = (judged, t) => {
           return [name(one), t(`signal.${one.signal}`), t("confirmed_of", { confirmed: one.confirmed, judged: one.confirmed + one.rejected, share: percent(one.precision) }), t("between", { low: percent(one.low), high: percent(one.high) })].join("\n");
         },
       },
-      grid: { left: 8, right: 56, top: 8, bottom: 4, containLabel: true },
+      grid: { left: 8, right: 120, top: 8, bottom: 4, containLabel: true },
       xAxis: values(colours, { min: 0, max: 1, minInterval: 0, axisLabel: { formatter: (share) => `${Math.round(100 * share)}%` } }),
       yAxis: categories(colours, list.map(name), { inverse: true, axisLabel: { width: 190, overflow: "truncate" } }),
       series: [
         {
           type: "custom",
           data: list.map((one, i) => [i, one.low, one.high]),
-          renderItem: (_, api) => {
-            const [from, y] = api.coord([api.value(1), api.value(0)]);
-            const [to] = api.coord([api.value(2), api.value(0)]);
-            return { type: "rect", shape: { x: from, y: y - 4, width: to - from, height: 8, r: 4 }, style: { fill: colours.accent, opacity: 0.28 } };
+          renderItem: (params, api) => {
+            const one = list[params.dataIndex];
+            const [from, y] = api.coord([one.low, params.dataIndex]);
+            const [to] = api.coord([one.high, params.dataIndex]);
+            const right = params.coordSys.x + params.coordSys.width + 14;
+            const said = `${percent(one.precision)} (n=${number(one.confirmed + one.rejected)})`;
+            return {
+              type: "group",
+              children: [
+                { type: "rect", shape: { x: from, y: y - 4, width: to - from, height: 8, r: 4 }, style: { fill: colours.accent, opacity: 0.28 } },
+                { type: "text", style: { text: said, x: right, y, fill: colours.muted, font: `12px ${colours.font}`, verticalAlign: "middle" } },
+              ],
+            };
           },
           encode: { x: [1, 2], y: 0 },
+          clip: false,
         },
         {
           type: "scatter",
           data: list.map((one, i) => [one.precision, i]),
           symbolSize: 9,
           itemStyle: { color: colours.accent },
-          label: { show: true, position: "right", distance: 12, formatter: ({ dataIndex }) => `n=${list[dataIndex].confirmed + list[dataIndex].rejected}`, ...text(colours, { fontSize: 11 }) },
         },
       ],
     }),
@@ -204,7 +224,7 @@ const confirmation = (judged, t) => {
 };
 
 const response = (one, t) => {
-  const span = (i) => (i + 1 < one.edges.length ? `${duration(one.edges[i], t)}–${duration(one.edges[i + 1], t)}` : t("beyond", { from: duration(one.edges[i], t) }));
+  const span = (i) => (i + 1 < one.edges.length ? range(one.edges[i], one.edges[i + 1], t) : t("beyond", { from: duration(one.edges[i], t) }));
   const least = Math.min(...one.limits.map((limit) => limit.value));
   const over = one.limits.map((limit) => t("over_limit", { value: duration(limit.value, t), source: whose(limit.source, t), share: percent(limit.over / one.total) }));
   return {
@@ -232,6 +252,8 @@ const response = (one, t) => {
   };
 };
 
+const unit = (seconds) => (seconds < 60 ? 1 : seconds < 3600 ? 60 : 3600);
+const range = (from, to, t) => (unit(from) === unit(to) || from === 0 ? `${from / unit(to)}–${duration(to, t)}` : `${duration(from, t)}–${duration(to, t)}`);
 const duration = (seconds, t) => (seconds < 60 ? t("seconds", { count: seconds }) : seconds < 3600 ? t("minutes", { count: seconds / 60 }) : t("hours", { count: seconds / 3600 }));
 
 const rates = (list, t) => {

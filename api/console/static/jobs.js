@@ -110,7 +110,7 @@ whenThere("#jobs", (root, given) => {
         "div",
         { class: "job-name" },
         h("h3", { title: name }, name),
-        h("p", { class: "muted small" }, `${t(`kind_${first.kind}`)} #${id}, ${first.created_by.split(":").at(-1)}, ${moment(first.created_at)}`),
+        h("p", { class: "muted small" }, [`${t(`kind_${first.kind}`)} #${id}`, first.created_by.split(":").at(-1), moment(first.created_at)].join(t("comma"))),
       ),
       h("div", { class: "job-state" }, h("div", { class: "row-line" }, state, progress), bar),
       came,

@@ -209,7 +209,10 @@ export const uploading = (place, given, t, problem, started) => {
     const away = h("button", { type: "button", class: "plain", onclick: () => discard() }, t("discard"));
     const formats = [["", t("by_suffix")], ...given.formats.map((one) => [one, t(`format_${one}`)])];
     const format = select("map-format", t("format"), formats, chosen?.format ?? shown?.format ?? "", (value) => set({ format: value || undefined, columns: undefined }, "map-format"));
-    const note = h("p", { class: "note note-bad preview-problem", role: "alert", hidden: !(asked || shown?.problem) }, asked ?? shown?.problem ?? "");
+    const missing = shown?.problem && shown.titles.length ? REQUIRED[shown.shape ?? "messages"].filter((field) => !shown.fields[field]) : [];
+    const listed = (names) => names.join(t("comma"));
+    const said = missing.length ? t("missing_columns", { fields: listed(missing.map((field) => t(`field_${field}`))), titles: listed(shown.titles) }) : shown?.problem;
+    const note = h("p", { class: "note note-bad preview-problem", role: "alert", hidden: !(asked || said) }, asked ?? said ?? "");
     start.disabled = !shown || Boolean(shown.problem);
     place.replaceChildren(
       h(

@@ -8,11 +8,12 @@ import { candidateOf, change, draft, forget, judgement, REASONS, showDecision, s
 import { listen, showHelp } from "./triage_keys.js";
 
 const DONE = "triage_done";
+const PRESENT = "triage_present"; // what one holds is in no list of the open: a page that is loaded again goes on with it
 const HOLD_AFTER = 350; // running through the queue with j and k claims nothing
 const RENEW = 4 * 60 * 1000;
 const KEPT_VIEWS = 8;
 
-const state = { view: null, claims: new Map(), views: new Map(), aside: new Set(), done: JSON.parse(sessionStorage.getItem(DONE) ?? "[]"), focused: null, clean: false };
+const state = { view: null, claims: new Map(), views: new Map(), aside: new Set(), saving: new Map(), done: JSON.parse(sessionStorage.getItem(DONE) ?? "[]"), focused: null, clean: false };
 let queue;
 let given;
 
@@ -26,7 +27,7 @@ function progress() {
   showProgress(state.done.length, queue.counts?.status.open ?? 0, queue.counts?.limit ?? 0);
 }
 
-async function load(cursor) {
+async function load(cursor, keep = false) {
   try {
     const answer = await ask("queue", { ...queue.wanted, ...(cursor ? { cursor } : {}) });
     answer.items = answer.items.filter((item) => !state.aside.has(item.id));
@@ -34,7 +35,7 @@ async function load(cursor) {
     progress();
     if (cursor) return;
     const present = state.view?.candidate;
-    if (present && queue.at(present) >= 0) queue.select(present);
+    if (state.view && (keep || queue.at(present) >= 0)) queue.select(present);
     else if (queue.items.length) await open(queue.items[0].id);
     else finished();
   } catch (refusal) {
@@ -74,6 +75,7 @@ async function open(id) {
 function show(view) {
   leave();
   state.view = view;
+  sessionStorage.setItem(PRESENT, view.candidate ?? "");
   state.focused = null;
   state.clean = false;
   pressed("clean", false);
@@ -120,6 +122,7 @@ function finished() {
   leave();
   state.view = null;
   opening = null;
+  sessionStorage.removeItem(PRESENT);
   for (const id of ["facts", "turns", "decision"]) document.getElementById(id).replaceChildren();
   earlier(true);
   const button = (key, act) => el("button", { type: "button", class: "plain", onclick: act }, t(key));
@@ -172,8 +175,10 @@ async function submit() {
   if (next) open(next.id);
   else if (queue.cursor) load(queue.cursor).then(() => (queue.items.length ? open(queue.items[0].id) : finished()));
   else finished();
+  const saving = askKept("decide", { candidate: candidate.id, decision: made });
+  state.saving.set(candidate.id, saving);
   try {
-    const answer = await askKept("decide", { candidate: candidate.id, decision: made });
+    const answer = await saving;
     entry.decisions = answer.decisions;
     forget(candidate.id);
     keepDone();
@@ -185,16 +190,19 @@ async function submit() {
     keepDone();
     progress();
     notice(t("not_saved", { what: item?.title ?? candidate.title, why: refusal.message }), "bad");
+  } finally {
+    state.saving.delete(candidate.id);
   }
 }
 
 async function undo() {
-  const last = state.done.at(-1);
   const candidate = state.view && candidateOf(state.view);
-  const shown = candidate?.status === "decided" ? { candidate: candidate.id, decisions: [candidate.decided.decision_id] } : last;
-  if (!shown?.decisions) return;
+  const shown = candidate?.status === "decided" ? { candidate: candidate.id } : state.done.at(-1);
+  if (!shown) return;
   try {
-    await ask("undo", { candidate: shown.candidate, decisions: shown.decisions });
+    await state.saving.get(shown.candidate);
+    const decided = async () => candidateOf(await ask("open", { candidate: shown.candidate })).decided.decision_id;
+    await ask("undo", { candidate: shown.candidate, decisions: shown.decisions ?? [await decided()] });
     state.done = state.done.filter((one) => one.candidate !== shown.candidate);
     state.aside.delete(shown.candidate);
     keepDone();
@@ -393,11 +401,27 @@ async function start() {
   watchWords();
   listen(act);
   setInterval(() => state.view && state.claims.get(state.view.candidate)?.until && hold(state.view), RENEW);
-  await resend().catch(problem);
+  await resend((message, answer) => {
+    const entry = state.done.find((one) => one.candidate === message.given.candidate);
+    if (entry) entry.decisions = answer.decisions;
+    keepDone();
+  }).catch(problem);
   const wanted = new URLSearchParams(location.search);
   if (wanted.has("conversation")) await openConversation(wanted.get("conversation"));
   else if (wanted.has("candidate")) await open(Number(wanted.get("candidate")));
-  await load(null);
+  else await goOn();
+  await load(null, true);
+}
+
+async function goOn() {
+  const present = Number(sessionStorage.getItem(PRESENT));
+  if (!present) return;
+  try {
+    const view = await viewOf(present);
+    if (["open", "claimed"].includes(candidateOf(view).status)) show(view);
+  } catch {
+    sessionStorage.removeItem(PRESENT);
+  }
 }
 
 (function wait() {

@@ -32,17 +32,15 @@ export function askKept(name, given) {
 }
 
 // Decisions that a lost page left unanswered; one that was done after all is answered with a conflict, which is as good.
-export async function resend() {
+export async function resend(answered) {
   for (const message of stored()) {
     try {
-      await send(message);
+      answered(message, await send(message));
     } catch (refusal) {
       if (!["decided", "already_reported"].includes(refusal.code)) throw refusal;
     }
   }
 }
-
-export const unanswered = () => stored().length;
 
 window.triageAnswer = (answer) => {
   store(stored().filter((message) => message.ref !== answer.ref));

@@ -12,6 +12,14 @@ from screening.detect.reading import Reading
 from screening.profile import Profile, limits
 from screening.types import Channel, Failure, Finding
 
+SIGNALS = frozenset(
+    {
+        *("rudeness.interruption", "forced_end.hangup", "forced_end.transfer", "promise.unkept"),
+        *("response.slow_first", "response.slow", "response.unattended_emotion"),
+        *("process.no_greeting", "process.no_closing", "process.hold_unannounced", "loss.over_limit", "entry.error"),
+    }
+)
+"""What the detectors here can find."""
 _FORMULAE = frozenset({"process.no_greeting", "process.no_closing"})
 
 DETECTORS: tuple[tuple[str, Callable[[Course], list[Finding]]], ...] = (
