@@ -116,10 +116,9 @@ class Screener:
         """The versions that a vendor's screenings name."""
         return self._for(vendor_id).versions
 
-    @property
-    def zone(self) -> ZoneInfo:
-        """The zone of the profile."""
-        return ZoneInfo(self.profile.timezone)
+    def zone_of(self, vendor_id: str | None) -> ZoneInfo:
+        """The zone of the profile that a vendor's conversations are screened under."""
+        return ZoneInfo(self.profile_of(vendor_id).timezone)
 
     def screen(self, conversation: Conversation) -> Screening:
         """The screening of one conversation; raises `InputError` where a text cannot be read."""

@@ -59,6 +59,19 @@ def test_only_the_draft_counts(desk: Callable[..., dict]) -> None:
     assert found["verdict"] == "pass"
 
 
+def test_a_vendor_s_drafts_are_judged_under_its_own_profile(
+    desk: Callable[..., dict], service: Service, screener: Screener
+) -> None:
+    mild = Profile(name="mild", assist=Assist(signals={"diversion.private_contact": "advise"}))
+    service.engine.swap(Screener(screener.lexicon, vendors={"v9": mild}))
+    own = desk("您加我微信吧", vendor_id="v9")
+    assert (own["verdict"], own["versions"]["assist"]) == ("advise", mild.assist_digest())
+    assert own["versions"]["settings"] == mild.digest()
+    for vendor in ("v8", None):
+        other = desk("您加我微信吧", vendor_id=vendor)
+        assert (other["verdict"], other["versions"]["assist"]) == ("block", Profile().assist_digest())
+
+
 def test_whole_conversation_signals_are_not_checked_and_versions_are_told(desk: Callable[..., dict], screener: Screener) -> None:
     found = desk("好的")
     assert tuple(found["not_checked"]) == WHOLE

@@ -16,17 +16,21 @@ _RESERVE = 0.9
 
 
 class Desk:
-    """Judges drafts for one process, by the policy of the screener in force."""
+    """Judges drafts for one process, by the policy of the screener in force and of the vendor's profile."""
 
     def __init__(self, lane: Lane):
         self._lane = lane
-        self._known: tuple[Screener, Policy] | None = None
+        self._known: tuple[Screener, dict[int, Policy]] | None = None
 
-    def policy(self, screener: Screener) -> Policy:
-        """The policy of a screener."""
+    def policy(self, screener: Screener, vendor_id: str | None) -> Policy:
+        """The policy of a screener for a vendor's drafts."""
         if self._known is None or self._known[0] is not screener:
-            self._known = screener, policy.of(screener.lexicon, screener.profile, screener.versions)
-        return self._known[1]
+            self._known = screener, {}
+        known, profile = self._known[1], screener.profile_of(vendor_id)
+        own = known.get(id(profile))  # the screener keeps its profiles
+        if own is None:
+            own = known[id(profile)] = policy.of(screener.lexicon, profile, screener.versions_of(vendor_id))
+        return own
 
     async def judge(self, draft: Draft, since: float | None = None) -> Verdict:
         """The verdict within the draft's deadline, counted from `since` (`time.perf_counter`).
@@ -34,10 +38,11 @@ class Desk:
         Raises `NotReadyError`, `OverloadedError`, `InputError`.
         """
         started = time.perf_counter() if since is None else since
-        deadline_ms = draft.deadline_ms or self._lane.screener.profile.assist.deadline_ms
+        vendor_id = draft.window.vendor_id
+        deadline_ms = draft.deadline_ms or self._lane.screener.profile_of(vendor_id).assist.deadline_ms
         until = started + deadline_ms * _RESERVE / 1000
         judged = await self._lane.last_turn(draft.window, until - time.perf_counter())
-        own = self.policy(judged.screener)
+        own = self.policy(judged.screener, vendor_id)
         flags = () if judged.screening is None else flags_of(judged.screening, own)
         not_checked = (*judged.undone, *WHOLE)
         suggestions: tuple[Suggestion, ...] = ()

@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Callable, Coroutine
 from datetime import datetime
 from typing import Any, Protocol
+from zoneinfo import ZoneInfo
 
 import msgspec
 import structlog
@@ -323,7 +324,7 @@ class Session:
         """Tell of the timers where something changed since the desk was told, and set the alarm for the next change."""
         now = self.service.clock()
         desk_now = now / SECOND - running.lag
-        found = timers.countdowns(running.timers, desk_now, self.service.engine.screener.zone)
+        found = timers.countdowns(running.timers, desk_now, self._zone(running))
         typing = now < running.typing_until
         shown = (typing and bool(found), *((own.kind, own.turn, own.breaks_at, own.state) for own in found))
         if shown != running.shown:
@@ -331,6 +332,9 @@ class Session:
             self._post(lambda seq: TimerMessage(seq, running.id, found, typing))
         moment = timers.next_change(running.timers, desk_now)
         self._alarms.set(running, None if moment is None else timers.clock_time(moment, running.lag))
+
+    def _zone(self, running: Running) -> ZoneInfo:
+        return self.service.engine.screener.zone_of(running.about.vendor_id)
 
     async def _finish(self, running: Running, message: End) -> None:
         conversation = running.whole(message)
@@ -345,7 +349,7 @@ class Session:
             kept, body = Kept(found[0].revision, found[0].screening_id, found[0].outcome), found[1]
         added, withdrawn = running.revised(body)
         self._close(running)
-        now, zone = self.service.clock() / SECOND - running.lag, self.service.engine.screener.zone
+        now, zone = self.service.clock() / SECOND - running.lag, self._zone(running)
         promises = tuple(
             OpenPromise(timer.turn, datetime.fromtimestamp(timer.breaks_at, zone))
             for timer in running.timers
