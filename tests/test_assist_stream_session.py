@@ -22,6 +22,7 @@ from screening.pipeline import Screener
 from tests.conftest import TurnedClock
 from tests.ruling import COUNTER, SAID, small, small_screener
 from tests.streaming import PATH, Desk, desk
+from tests.streaming import socket as opened
 
 
 @pytest.fixture(autouse=True, scope="module")
@@ -41,7 +42,7 @@ def closed(socket: Any) -> tuple[dict[str, Any], int]:
 
 
 def turned_away(client, headers: dict[str, str], first: Any, path: str = PATH) -> tuple[str, int]:
-    with client.websocket_connect(path, headers=headers) as socket:
+    with opened(client, path, headers) as socket:
         if first is not None:
             socket.send_text(first if isinstance(first, str) else json.dumps(first))
         closing, code = closed(socket)
@@ -180,7 +181,7 @@ def test_what_cannot_be_resumed_says_what_to_do(client, as_key, clock: TurnedClo
             second.socket.close(1006)
     clock.turn(seconds=121)
     time.sleep(0.5)
-    with client.websocket_connect(PATH, headers=headers) as socket:
+    with opened(client, PATH, headers) as socket:
         socket.send_text(json.dumps(resume()))
         closing, _ = closed(socket)
     assert closing["code"] == "unknown_session"
@@ -225,7 +226,7 @@ def test_a_flood_is_closed_with_its_limit(client, as_key) -> None:
 
 def test_a_desk_that_does_not_read_is_let_go_and_may_resume(client, as_key, monkeypatch) -> None:
     monkeypatch.setattr("api.assist.connection.BACKLOG", -1)
-    with client.websocket_connect(PATH, headers=as_key("screen")) as socket:
+    with opened(client, PATH, as_key("screen")) as socket:
         own = Desk(socket)
         own.raw(HELLO)
         own.say("turn", conversation="c1", role="agent", text="您好")

@@ -173,7 +173,7 @@ def test_an_existing_rule_is_changed_on_top_of_a_draft(console: Console) -> None
     page.wait_for_url("**/rules/version?id=2")
     expect(page.locator(".rule-change")).to_have_count(2)
     with console.service.store.read() as session:
-        assert len(drafts.base(session, 2).rules) == 2
+        assert len(drafts.base(session, 2).content.rules) == 2
 
 
 @pytest.mark.browser

@@ -21,6 +21,7 @@ class Watched:
     def __init__(self, screener: Screener):
         self._screener = screener
         self.versions = screener.versions
+        self.versions_of = screener.versions_of
         self.gate = threading.Event()
         self.gate.set()
         self.batches: list[list[str]] = []

@@ -25,12 +25,13 @@ def test_undefined_shares_say_so():
 
 
 def test_scores_are_shrunk_to_the_signal_and_prior_until_judged():
-    scores = Scores({"rudeness.abuse": (98, 0)}, {"judged": (30, 10), "few": (0, 5)})
-    assert scores.score("rudeness.abuse", "new") == (0.99, True)
-    assert scores.score("rudeness.abuse", "few") == (round((0 + 9.9) / 15, 3), True)
-    judged, prior = scores.score("rudeness.abuse", "judged")
+    scores = Scores({"rudeness.abuse": (98, 0)}, {"judged": (2, 30, 10), "few": (1, 0, 5)})
+    assert scores.score("rudeness.abuse", "new", 1) == (0.99, True)
+    assert scores.score("rudeness.abuse", "few", 1) == (round((0 + 9.9) / 15, 3), True)
+    judged, prior = scores.score("rudeness.abuse", "judged", 2)
     assert judged == pytest.approx((30 + 9.9) / 50, abs=0.001) and not prior
-    assert scores.score("unheard", "x") == (0.5, True)
+    assert scores.score("rudeness.abuse", "judged", 3) == (0.99, True)  # another version of the rule begins anew
+    assert scores.score("unheard", "x", 1) == (0.5, True)
 
 
 def test_fishers_tails_by_hand():

@@ -313,6 +313,7 @@ class Poisoned:
     def __init__(self, screener: Screener, poison: str):
         self._screener, self._poison = screener, poison
         self.versions, self.profile = screener.versions, screener.profile
+        self.versions_of, self.profile_of, self.vendors = screener.versions_of, screener.profile_of, screener.vendors
 
     def screen_many(self, conversations: list[Conversation]) -> Iterator[Screening]:
         for screening in self._screener.screen_many(conversations):

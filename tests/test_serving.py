@@ -72,7 +72,7 @@ class Running:
 @pytest.fixture(scope="module")
 def demo() -> Iterator[Running]:
     running = Running("--demo")
-    running.lines += running.rest(4)
+    running.lines += running.rest(5)
     yield running
     running.stop()
 
