@@ -52,6 +52,7 @@ def address(client: TestClient) -> Iterator[str]:
 
 
 @pytest.mark.skipif(shutil.which("curl") is None, reason="curl is not installed")
+@pytest.mark.slow
 def test_every_curl_example_answers_as_shown(address: str, as_key: Headers, as_user: Headers) -> None:
     key = as_key("screen", "ingest", "read", "raw", "jobs", "export")["Authorization"].removeprefix("Bearer ")
     admin = as_user("admin")["Authorization"].removeprefix("Bearer ")

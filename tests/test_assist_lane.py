@@ -190,6 +190,7 @@ def asked(settings: Settings, clock: Callable[[], int], screener: Screener, slee
         yield ask
 
 
+@pytest.mark.slow
 def test_late_parts_degrade_the_verdict_open_or_closed(asked: Callable[..., dict], sleeper: Sleeper) -> None:
     found = asked("慢，好的", deadline_ms=1000)
     assert (found["verdict"], found["may_send"], found["flags"]) == ("degraded", True, [])

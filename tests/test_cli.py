@@ -80,6 +80,7 @@ def test_explain_shows_views_hits_and_clauses():
     assert "jd-zhitongche/A.attitude" in result.stdout
 
 
+@pytest.mark.slow
 def test_explain_tries_drafts_when_asked(tmp_path):
     folder = tmp_path / "lexicon"
     shutil.copytree(PACKAGED, folder, ignore=shutil.ignore_patterns("*.py", "__pycache__"))

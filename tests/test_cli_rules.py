@@ -17,6 +17,7 @@ from tests.ruling import COUNTER
 import msgspec  # isort: skip
 
 
+@pytest.mark.slow
 def test_a_published_version_is_written_back_as_toml(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SCREENING_SECRET", SECRET)
     url = f"sqlite:///{tmp_path / 'x.db'}"

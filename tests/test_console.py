@@ -168,6 +168,7 @@ def test_whoever_may_not_is_told_so(framed: "TestClient") -> None:
     assert "data-given" not in answer.text
 
 
+@pytest.mark.slow
 def test_an_api_worker_without_console_does_not_load_nicegui(client: "TestClient", tmp_path: Path) -> None:
     assert client.get("/console/").status_code == 404
     code = "import sys; import api.app, api.settings; api.app.create_app(api.settings.Settings(demo=True, console=False, database=sys.argv[1])); sys.exit('nicegui' in sys.modules)"

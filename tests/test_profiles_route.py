@@ -69,6 +69,7 @@ def late(client: TestClient, headers: dict[str, str], **fields: Any) -> tuple[bo
     return "response.slow_first" in [flag["signal"] for flag in body["flags"]], body["versions"]["settings"]
 
 
+@pytest.mark.slow
 def test_from_draft_to_published_and_back(
     client: TestClient, service: Service, shipped: Lexicon, anna: dict[str, str], ben: dict[str, str]
 ) -> None:
@@ -141,6 +142,7 @@ def test_stored_conversations_take_up_their_vendors_profile(
     assert "response.slow_first" in signals["v12"] - signals["v13"]
 
 
+@pytest.mark.slow
 def test_a_running_worker_takes_profiles_up(
     client: TestClient, service: Service, shipped: Lexicon, anna: dict[str, str], ben: dict[str, str], screener: Screener
 ) -> None:

@@ -64,6 +64,7 @@ def screened(client: TestClient, service: Service, headers: dict[str, str]) -> t
     return [(flag["source"]["id"], flag["status"]) for flag in body["flags"]], body["versions"]
 
 
+@pytest.mark.slow
 def test_from_draft_over_shadow_to_published_and_back(
     client: TestClient, service: Service, shipped: Lexicon, anna: dict[str, str], ben: dict[str, str]
 ) -> None:
@@ -126,6 +127,7 @@ def test_what_was_published_meanwhile_is_not_lost(
     assert [rule["id"] for rule in again["rules"]] == ["shirking-later", COUNTER["id"]]
 
 
+@pytest.mark.slow
 def test_versions_follow_each_other_and_one_goes_back(
     client: TestClient, service: Service, shipped: Lexicon, anna: dict[str, str], ben: dict[str, str]
 ) -> None:

@@ -72,6 +72,7 @@ def draft(client: TestClient, headers: dict[str, str], **fields: Any) -> dict[st
     return answer.json()
 
 
+@pytest.mark.slow
 def test_twenty_judged_flags_make_a_score_of_ones_own(
     client: TestClient, service: Service, anna: dict[str, str], ben: dict[str, str]
 ) -> None:
@@ -111,6 +112,7 @@ def test_twenty_judged_flags_make_a_score_of_ones_own(
     assert score(client, anna)[1]
 
 
+@pytest.mark.slow
 def test_another_version_of_the_rule_begins_anew(
     client: TestClient, service: Service, anna: dict[str, str], ben: dict[str, str]
 ) -> None:
@@ -128,6 +130,7 @@ def test_another_version_of_the_rule_begins_anew(
     assert score(client, anna) == prior
 
 
+@pytest.mark.slow
 def test_nothing_judged_is_said(client: TestClient, service: Service, anna: dict[str, str], ben: dict[str, str]) -> None:
     message = refused(client.post("/v1/rules/scores", json={"title": "x"}, headers=anna), 409, "nothing_judged")
     assert "no flag was confirmed or rejected" in message
