@@ -201,7 +201,9 @@ def test_late_parts_degrade_the_verdict_open_or_closed(asked: Callable[..., dict
     blocked = asked("慢，加我微信", deadline_ms=10_000, assist=Assist())
     assert (blocked["verdict"], blocked["may_send"]) == ("degraded", False)
     assert [flag["signal"] for flag in blocked["flags"]] == ["diversion.private_contact"]
-    assert blocked["suggestions"] == []
-    assert blocked["not_checked"][:2] == ["suggestions", "sleeper"]
+    assert "sleeper" in blocked["not_checked"]
+    assert bool(blocked["suggestions"]) != (
+        "suggestions" in blocked["not_checked"]
+    )  # screened in what is left of the time, or not
     sleeper.awake.set()
     assert asked("好的")["verdict"] == "pass"

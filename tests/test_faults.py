@@ -98,7 +98,7 @@ def upload(running: Running, key: str, count: int) -> tuple[int, bytes]:
     data = b"\n".join(line(n, RUDE) for n in range(count))
     request = urllib.request.Request(f"{running.address}/v1/jobs/conversations", data, headers)
     try:
-        with urllib.request.urlopen(request, timeout=30) as answer:
+        with urllib.request.urlopen(request, timeout=120) as answer:
             return answer.status, answer.read()
     except urllib.error.HTTPError as error:
         with error:

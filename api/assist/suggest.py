@@ -42,8 +42,11 @@ async def offered(
     tried = candidates(draft, flags, policy)
     if not tried:
         return ()
+    left = until - time.perf_counter()
+    if left <= 0:
+        return None
     windows = [_with(draft.window, own.applied(draft.text)) for own in tried]
-    judged = await asyncio.gather(*lane.ask(windows, until - time.perf_counter()))
+    judged = await asyncio.gather(*lane.ask(windows, left))
     found: dict[str, Suggestion] = {}
     for own, result in zip(tried, judged, strict=True):
         if own.reply.template not in found and _clean(result):
